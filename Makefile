@@ -1,0 +1,110 @@
+# The commands of a newcomer: make demo, make test, make clean. Everything else is a part of these.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# Debian's own Python, whose version a virtual fleet's machine is known to have: 3.11 on Debian 12, 3.13 on 13.
+PYTHON ?= /usr/bin/python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+VENV := .venv/locked-$(shell sha256sum requirements/control.txt | cut -c1-12)
+STAGE := lab/stage
+LAB := ansible-playbook -i inventory/lab
+# In the demo, what is as it should be stays unsaid.
+QUIET := ANSIBLE_DISPLAY_OK_HOSTS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
+
+.PHONY: help
+help:
+	@echo "make demo       boot a virtual fleet, build four projects from PyPI, install them on a virtual Pi"
+	@echo "make test       prove everything: lint, units on two Pythons, integration, Molecule"
+	@echo "make unit       the units alone, in under two minutes"
+	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
+	@echo "make bench      the benchmarks"
+	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
+	@echo "make lock       lock the newest versions of what requirements/*.in name"
+
+# --- The demo ---------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo:
+	@$(STAGE) "Look what this machine lacks" $(PYTHON) -m lab.preflight
+	@$(STAGE) "Make the Python environment" $(MAKE) --no-print-directory venv
+	@$(QUIET) $(STAGE) "Boot the virtual fleet (the first time, its images take some six minutes)" $(LAB) playbooks/lab.yml
+	@$(QUIET) $(STAGE) "Make the farm's secrets" $(LAB) playbooks/secrets.yml
+	@$(QUIET) $(STAGE) "Provision the farm: site.yml" $(LAB) site.yml
+	@$(QUIET) $(STAGE) "Build and publish: build.yml" $(LAB) build.yml
+	@$(QUIET) $(STAGE) "Install from the farm, on a user's Pi" $(LAB) playbooks/demo.yml
+
+# --- The Python environment -------------------------------------------------------------------------------------------
+
+.PHONY: venv
+venv: $(VENV)
+
+$(VENV):
+	@lab/debian-packages python3-venv python3-dev gcc libpq-dev
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/control.txt
+	@touch $@
+
+.PHONY: lock
+lock: venv
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/pip install --quiet uv
+	@for name in control master; do \
+	  (cd requirements && ../.venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	    --generate-hashes --no-header $$name.in --output-file $$name.txt) || exit 1; \
+	done
+	rm -r .venv/lock
+
+# --- Proof ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: venv
+	@lab/test-stages lint unit unit-other integration molecule
+
+.PHONY: lint
+lint: venv
+	ruff check .
+	mypy
+	yamllint --strict .
+	ansible-lint --offline
+
+.PHONY: unit
+unit: venv
+	pytest tests/unit
+
+.PHONY: unit-other
+unit-other: venv
+	$(QUIET) $(LAB) playbooks/lab_tools.yml
+	python -m lab.other_python tests/unit
+
+.PHONY: integration
+integration: venv
+	@lab/debian-packages postgresql nginx rsync
+	pytest tests/integration
+
+# The second command needs a fleet of its own: one host that is everything.
+.PHONY: molecule
+molecule: venv
+	molecule test --shared-state --scenario-name fleet --scenario-name faults
+	molecule test --scenario-name single
+
+.PHONY: bench
+bench: venv
+	@lab/debian-packages postgresql nginx rsync
+	pytest tests/bench
+
+# --- Away with it -----------------------------------------------------------------------------------------------------
+
+.PHONY: clean
+clean:
+	@for state in $(wildcard /var/lib/wheelyard-lab/*/); do \
+	  $(MAKE) --no-print-directory venv && \
+	  $(QUIET) $(STAGE) "Remove the fleet $$(basename $$state)" \
+	    $(LAB) playbooks/lab.yml -e lab_state=absent -e lab_name=$$(basename $$state) || exit 1; \
+	done
+	rm -rf .venv .ansible .mypy_cache .pytest_cache .ruff_cache /var/lib/wheelyard-lab
+
+.PHONY: distclean
+distclean: clean
+	rm -rf /var/cache/wheelyard

@@ -1,0 +1,68 @@
+"""Ansible callback: what a round has to tell, one line each; nothing when nothing happened.
+
+Rounds run some ten times a minute and write to the master's journal. Ansible's own output, headings
+and recaps for every play, would bury the news there, and wear out a Pi's card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = r"""
+name: farm_journal
+type: stdout
+short_description: Print only what is news
+description:
+  - One line for each result recorded or refused, each lease lost, and each failure.
+"""
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "farm_journal"
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        for line in news(result.result):
+            self._display.display(line)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002 - Ansible names it
+        if "results" not in result.result:
+            self._failed(result)
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        self._failed(result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._display.display(f"{result.host.get_name()} doesn't answer: {cause(result.result)}")
+
+    def _failed(self, result: Any) -> None:
+        host, task = result.host.get_name(), result.task.get_name()
+        self._display.display(f"{host}: {task}: {cause(result.result)}")
+
+
+def news(result: dict[str, Any]) -> Iterator[str]:
+    """A line for each thing that the result of a task says has happened."""
+    for item in result.get("recorded") or ():
+        reason = f": {one_line(item['reason'])}" if item.get("reason") else ""
+        yield f"{item['key']} {item['status']}{reason}"
+    for what in ("refused", "lost"):
+        for item in result.get(what) or ():
+            yield f"{what}: {one_line(item)}"
+
+
+def cause(result: dict[str, Any]) -> str:
+    """Why a task failed, in one line."""
+    detail = result.get("msg") or result.get("module_stderr") or result.get("stderr")
+    return one_line(detail or "no reason given")
+
+
+def one_line(value: object) -> str:
+    """Value in one line, with no control characters: some of it is a builder's own words."""
+    if isinstance(value, dict):
+        value = " ".join(f"{key}={inner}" for key, inner in value.items())
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    return " ".join(text.split())[:500]
