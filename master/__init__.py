@@ -1,0 +1,1 @@
+"""What runs on the master: the farm's memory, its judgement of wheels, and its site."""

@@ -1,0 +1,119 @@
+"""The master's settings, as site.yml writes them to /etc/wheelyard/master.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from master.errors import FarmError
+
+DEFAULT_PATH = Path("/etc/wheelyard/master.json")
+
+
+class ConfigError(FarmError):
+    """The settings are missing or wrong; the message names file, setting and way out."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where PostgreSQL listens. No password: libpq finds it in ~/.pgpass."""
+
+    host: str
+    """A host name or address; a path is a folder with a unix socket (libpq's rule)."""
+    port: int
+    name: str
+    sslrootcert: Path | None
+    """The farm's CA, for sslmode=verify-full; None only with a unix socket."""
+
+
+@dataclass(frozen=True)
+class Config:
+    database: Database
+    state_dir: Path
+    pypi_url: str | None
+    """Of the index to follow; None is PyPI."""
+    pypi_projects: tuple[str, ...]
+    pypi_versions: int | None
+    """How many of a project's newest versions get jobs; None is all ("all" in the file)."""
+    spool_depth: int
+    builder_lost_after_s: float
+    wheel_max_bytes: int
+    min_free_bytes: int
+    site_url: str
+
+    @property
+    def incoming(self) -> Path:
+        """Where rounds put what builders made, as BUILDER/KEY; untrusted."""
+        return self.state_dir / "incoming"
+
+    @property
+    def store(self) -> Path:
+        """Verified wheels, as PROJECT/FILENAME."""
+        return self.state_dir / "store"
+
+    @property
+    def intents(self) -> Path:
+        """Files that are on their way into the store (master/wheels/store.py)."""
+        return self.state_dir / "intents"
+
+
+def load(path: Path | str = DEFAULT_PATH) -> Config:
+    """The settings in the file at path.
+
+    Raises ConfigError when the file can't be read, isn't JSON, or lacks a setting.
+    """
+    way_out = "run ansible-playbook site.yml, which writes it"
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse(raw)
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read ({error.strerror}): {way_out}") from error
+    except KeyError as error:
+        raise ConfigError(f"{path} lacks the setting {error}: {way_out}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is wrong ({error}): {way_out}") from error
+
+
+def parse(raw: Mapping[str, Any]) -> Config:
+    """The settings in an already decoded file. Raises KeyError, TypeError or ValueError."""
+    database = raw["database"]
+    sslrootcert = database.get("sslrootcert")
+    return Config(
+        database=Database(
+            host=str(database["host"]),
+            port=int(database["port"]),
+            name=str(database["name"]),
+            sslrootcert=Path(sslrootcert) if sslrootcert else None,
+        ),
+        state_dir=Path(raw["state_dir"]),
+        pypi_url=raw.get("pypi_url") or None,
+        pypi_projects=tuple(raw["pypi_projects"]),
+        pypi_versions=_versions(raw.get("pypi_versions", "all")),
+        spool_depth=_positive(raw, "spool_depth", 3),
+        builder_lost_after_s=float(_positive(raw, "builder_lost_after_s", 900)),
+        wheel_max_bytes=_positive(raw, "wheel_max_bytes", 1 << 30),
+        min_free_bytes=_positive(raw, "min_free_bytes", 1 << 30),
+        site_url=str(raw["site_url"]).rstrip("/"),
+    )
+
+
+def _versions(value: object) -> int | None:
+    if value == "all":
+        return None
+    try:
+        number = int(cast(str, value))
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise ValueError(f'pypi_versions is {value!r}, and must be "all" or a number from 1')
+    return number
+
+
+def _positive(raw: Mapping[str, Any], name: str, default: int) -> int:
+    number = int(raw.get(name, default))
+    if number < 1:
+        raise ValueError(f"{name} is {number}, and must be from 1")
+    return number

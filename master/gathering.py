@@ -1,0 +1,78 @@
+"""The master's side of a round's end: what each builder said, and what it sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from master import db, leases, reported, state
+from master.config import Config
+from master.db import Connection
+from master.leases import Ended
+from master.wheels.record import NoRoomError, Recorded, Recorder, RefusedError
+
+
+@dataclass(frozen=True)
+class RefusedResult:
+    key: str
+    builder: str
+    reason: str
+
+
+@dataclass
+class Gathered:
+    recorded: list[Recorded] = field(default_factory=list)
+    refused: list[RefusedResult] = field(default_factory=list)
+    lost: list[Ended] = field(default_factory=list)
+    stopped: str | None = None
+    """Why the rest of the results was left for the next round."""
+
+
+def gather(
+    conn: Connection,
+    config: Config,
+    reports: Mapping[str, Any],
+    now: datetime,
+    *,
+    check: bool = False,
+) -> Gathered:
+    """Takes in all that a round brought back; None stands for a builder that wasn't reached.
+
+    Each report and each result is a transaction of its own. With check, only says what results
+    would be looked at. Raises db.BusyError and retag.RetagError.
+    """
+    parsed = {builder: reported.parse(raw) for builder, raw in reports.items()}
+    gathered = Gathered()
+    arrived = [
+        (builder, str(key))
+        for builder, report in parsed.items()
+        if report
+        for key in report.done
+        if report.collected is None or key in report.collected
+        if (config.incoming / builder / str(key)).is_dir()
+    ]
+    if check:
+        gathered.recorded = [Recorded(key, "arrived", None, None) for _, key in arrived]
+        return gathered
+    recorder = Recorder(conn, config)
+    for builder, report in parsed.items():
+        if report is None:
+            gathered.lost += leases.missing(conn, config, builder, now)
+        else:
+            gathered.lost += leases.report(conn, config, builder, report, now)
+    for builder, key in arrived:
+        try:
+            gathered.recorded.append(recorder.record(builder, key, now))
+        except RefusedError as error:
+            gathered.refused.append(RefusedResult(key, builder, str(error)))
+        except NoRoomError as error:
+            gathered.stopped = str(error)
+            break
+    with db.transaction(conn) as cursor:
+        if gathered.stopped:
+            state.note(cursor, "last_collect_error", gathered.stopped, now)
+        else:
+            state.note(cursor, "last_round", f"{len(parsed)} builders", now)
+    return gathered

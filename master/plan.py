@@ -1,0 +1,232 @@
+"""Which versions get a job, for which targets. The one place that decides it.
+
+A version is built for a target when the index has an sdist of it with a hash, it isn't yanked, its
+Requires-Python admits the target's Python, no skip rule names it, and it's among the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
+
+from master.db import Cursor
+from master.queries import plan as sql
+from master.tags import Target, is_pure, runs_on, serves
+
+GONE = "gone from the index"
+YANKED = "yanked upstream"
+NO_SDIST = "no sdist with a sha256 on the index"
+SKIP_RULE = "skip rule: "
+COVERED = "covered by "
+ASKED_FOR = 100
+"""The priority of what an operator asks for by name."""
+
+_UPSTREAM_REASONS = (GONE, YANKED, NO_SDIST)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version, as planning sees it."""
+
+    version_id: int
+    version: str
+    yanked: bool
+    present: bool
+    requires_python: str | None
+    upstream_file_id: int | None
+    wheels: tuple[str, ...] = ()
+    """The files of it that the store has."""
+
+    @property
+    def parsed(self) -> Version:
+        return Version(self.version)
+
+    @property
+    def upstream_obstacle(self) -> str | None:
+        """What keeps it from being built for any target."""
+        if not self.present:
+            return GONE
+        if self.yanked:
+            return YANKED
+        return NO_SDIST if self.upstream_file_id is None else None
+
+    def covered_by(self, target: Target) -> str | None:
+        """The wheel of the store for every platform that serves the target already."""
+        for filename in self.wheels:
+            try:
+                tags = parse_wheel_filename(filename)[3]
+            except InvalidWheelFilename:
+                continue
+            if is_pure(tags) and serves(tags, target):
+                return filename
+        return None
+
+
+@dataclass(frozen=True)
+class Skip:
+    version_id: int | None
+    target_id: int | None
+    reason: str
+
+    def names(self, version_id: int, target: Target) -> bool:
+        return self.version_id in {None, version_id} and self.target_id in {None, target.target_id}
+
+
+@dataclass
+class Planned:
+    """What planning did."""
+
+    queued: int = 0
+    skipped: int = 0
+    job_ids: list[int] = field(default_factory=list)
+    """Of what was asked for by name, and is or will be built."""
+    already_built: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.queued or self.skipped)
+
+
+def wanted(candidates: Iterable[Candidate], target: Target, newest: int | None) -> list[Candidate]:
+    """The versions that the target should have, newest first.
+
+    newest is how many, None for all. Pre-releases count only where there is nothing else.
+    """
+    fit = [
+        candidate
+        for candidate in candidates
+        if candidate.upstream_obstacle is None and runs_on(candidate.requires_python, target)
+    ]
+    fit.sort(key=lambda candidate: candidate.parsed, reverse=True)
+    if newest is None:
+        return fit
+    final = [candidate for candidate in fit if not candidate.parsed.is_prerelease]
+    return (final or fit)[:newest]
+
+
+def candidates(cursor: Cursor, project_id: int) -> list[Candidate]:
+    """All versions of the project."""
+    cursor.execute(sql.VERSIONS, {"project_id": project_id})
+    return [
+        Candidate(**{**row._asdict(), "wheels": tuple(row.wheels)}) for row in cursor.fetchall()
+    ]
+
+
+def skips(cursor: Cursor, project_id: int) -> list[Skip]:
+    """The rules that keep the project, or some of it, from being built."""
+    cursor.execute(sql.SKIPS, {"project_id": project_id})
+    return [Skip(*row) for row in cursor.fetchall()]
+
+
+def project(
+    cursor: Cursor,
+    project_id: int,
+    targets: Sequence[Target],
+    newest: int | None,
+    now: datetime,
+) -> Planned:
+    """Queues what the targets want of a project and have no job for.
+
+    What must not be built any longer is taken out of the queue, and what had been taken out so
+    comes back when its obstacle is gone. Nothing that was built or failed is touched.
+    """
+    planned = Planned()
+    known = candidates(cursor, project_id)
+    rules = skips(cursor, project_id)
+    by_id = {candidate.version_id: candidate for candidate in known}
+    cursor.execute(sql.JOBS, {"project_id": project_id, "targets": [t.target_id for t in targets]})
+    jobs = {(job.version_id, job.target_id): job for job in cursor.fetchall()}
+    for target in targets:
+        for candidate in wanted(known, target, newest):
+            if (candidate.version_id, target.target_id) not in jobs:
+                insert(cursor, candidate, target, rules=rules, planned=planned, now=now)
+        for (version_id, target_id), job in jobs.items():
+            if target_id == target.target_id:
+                _revise(
+                    cursor,
+                    job,
+                    by_id[version_id],
+                    target,
+                    rules=rules,
+                    planned=planned,
+                    now=now,
+                )
+    return planned
+
+
+def insert(
+    cursor: Cursor,
+    candidate: Candidate,
+    target: Target,
+    *,
+    rules: Sequence[Skip],
+    planned: Planned,
+    now: datetime,
+    priority: int = 0,
+) -> int | None:
+    """A new job, pending or skipped from the start; its job_id, None if it was there meanwhile."""
+    reason = obstacle(candidate, target, rules)
+    cursor.execute(
+        sql.INSERT,
+        {
+            "version_id": candidate.version_id,
+            "target_id": target.target_id,
+            "upstream_file_id": candidate.upstream_file_id,
+            "priority": priority,
+            "state": "skipped" if reason else "pending",
+            "finished_at": now if reason else None,
+            "reason": reason,
+        },
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    if reason:
+        planned.skipped += 1
+    else:
+        planned.queued += 1
+    return int(row.job_id)
+
+
+def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> str | None:
+    """Why a version that has an sdist is not to be built for the target."""
+    for rule in rules:
+        if rule.names(candidate.version_id, target):
+            return SKIP_RULE + rule.reason
+    covering = candidate.covered_by(target)
+    return COVERED + covering if covering else None
+
+
+def _revise(
+    cursor: Cursor,
+    job: Any,
+    candidate: Candidate,
+    target: Target,
+    *,
+    rules: Sequence[Skip],
+    planned: Planned,
+    now: datetime,
+) -> None:
+    """Takes a job out of the queue or back into it, as the index and the skip rules say now."""
+    reason = candidate.upstream_obstacle or obstacle(candidate, target, rules)
+    if reason == YANKED and job.priority >= ASKED_FOR:
+        reason = None  # someone wants just this one, as pip allows with == (PEP 592)
+    bound = {"job_id": job.job_id, "now": now, "reason": reason, "priority": 0}
+    if job.state == "pending" and reason:
+        cursor.execute(sql.SKIP, bound)
+        planned.skipped += cursor.rowcount
+    elif job.state == "pending" and job.upstream_file_id != candidate.upstream_file_id:
+        # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
+        cursor.execute(sql.REQUEUE, {**bound, "upstream_file_id": candidate.upstream_file_id})
+    elif job.state == "skipped" and not reason and _undone(job.reason):
+        cursor.execute(sql.REQUEUE, {**bound, "upstream_file_id": candidate.upstream_file_id})
+        planned.queued += cursor.rowcount
+
+
+def _undone(reason: str) -> bool:
+    return reason in _UPSTREAM_REASONS or reason.startswith(SKIP_RULE)

@@ -1,0 +1,69 @@
+"""SQL of master/plan.py."""
+
+# The sdist: of those with a hash that are still there, .tar.gz before .zip.
+VERSIONS = """
+SELECT v.version_id, v.version, v.yanked, v.present, v.requires_python, sdist.upstream_file_id,
+       (SELECT coalesce(array_agg(filename), '{}') FROM files WHERE version_id = v.version_id)
+       AS wheels
+  FROM versions v
+  LEFT JOIN LATERAL (
+       SELECT upstream_file_id FROM upstream_files f
+        WHERE f.version_id = v.version_id AND kind = 'sdist' AND present AND sha256 IS NOT NULL
+        ORDER BY yanked, filename NOT LIKE '%%.tar.gz', filename LIMIT 1) sdist ON true
+ WHERE v.project_id = %(project_id)s
+"""
+
+SKIPS = """
+SELECT version_id, target_id, reason FROM skips WHERE project_id = %(project_id)s
+"""
+
+JOBS = """
+SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason,
+       j.priority
+  FROM jobs j JOIN versions v USING (version_id)
+ WHERE v.project_id = %(project_id)s AND j.target_id = ANY (%(targets)s)
+"""
+
+INSERT = """
+INSERT INTO jobs (version_id, target_id, upstream_file_id, priority, state, finished_at, reason)
+VALUES (%(version_id)s, %(target_id)s, %(upstream_file_id)s, %(priority)s, %(state)s,
+        %(finished_at)s, %(reason)s)
+ON CONFLICT (version_id, target_id) DO NOTHING
+RETURNING job_id
+"""
+
+# Only a job that nobody holds: a claim that runs meanwhile wins.
+SKIP = """
+UPDATE jobs SET state = 'skipped', finished_at = %(now)s, reason = %(reason)s
+ WHERE job_id = %(job_id)s AND state = 'pending'
+"""
+
+REQUEUE = """
+UPDATE jobs
+   SET state = 'pending', finished_at = NULL, reason = NULL, queued_at = %(now)s, lost_count = 0,
+       upstream_file_id = %(upstream_file_id)s, priority = greatest(priority, %(priority)s)
+ WHERE job_id = %(job_id)s AND state IN ('pending', 'failed', 'skipped')
+"""
+
+RAISE = """
+UPDATE jobs SET priority = %(priority)s
+ WHERE job_id = %(job_id)s AND state = 'pending' AND priority < %(priority)s
+"""
+
+FOLLOWED = "SELECT project_id, name FROM projects WHERE followed ORDER BY name"
+
+PROJECT = "SELECT project_id FROM projects WHERE name = %(name)s"
+
+FILES = """
+SELECT filename FROM upstream_files f JOIN versions v USING (version_id)
+ WHERE v.version_id = %(version_id)s AND f.present ORDER BY filename
+"""
+
+DIRTY = "UPDATE projects SET dirty_since = %(now)s WHERE project_id = %(project_id)s"
+
+OUTSTANDING = """
+SELECT t.name, count(j.job_id) AS outstanding
+  FROM targets t LEFT JOIN jobs j ON j.target_id = t.target_id AND j.state IN ('pending', 'leased')
+ WHERE t.target_id = ANY (%(targets)s) AND (%(job_ids)s IS NULL OR j.job_id = ANY (%(job_ids)s))
+ GROUP BY t.name ORDER BY t.name
+"""

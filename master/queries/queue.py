@@ -1,0 +1,72 @@
+"""SQL of master/queue.py: claims, and the fleet that they are for."""
+
+# A builder that the inventory moved to another target gives its leases back first: the schema
+# lets no lease be held by a builder of another target.
+RELEASE_MOVED = """
+UPDATE jobs j
+   SET state = 'pending', builder_id = NULL, leased_at = NULL, handed_at = NULL, revoking = false
+  FROM builders b JOIN targets t USING (target_id)
+ WHERE j.builder_id = b.builder_id AND j.state = 'leased'
+   AND (%(targets)s::jsonb ->> b.name) IS DISTINCT FROM t.name
+"""
+
+REGISTER = """
+INSERT INTO builders AS b (name, target_id)
+SELECT n.key, t.target_id
+  FROM jsonb_each_text(%(targets)s::jsonb) n JOIN targets t ON t.name = n.value
+ON CONFLICT (name) DO UPDATE SET target_id = excluded.target_id, active = true
+ WHERE (b.target_id, b.active) IS DISTINCT FROM (excluded.target_id, true)
+"""
+
+RETIRE = """
+UPDATE builders SET active = false WHERE active AND NOT %(targets)s::jsonb ? name
+"""
+
+BUILDERS = """
+SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.report,
+       b.next_contact_at <= %(now)s AS due,
+       count(j.job_id) FILTER (WHERE NOT j.revoking) AS held,
+       count(j.job_id) FILTER (WHERE j.revoking) AS revoking
+  FROM builders b
+  LEFT JOIN jobs j ON j.builder_id = b.builder_id AND j.state = 'leased'
+ WHERE b.active
+ GROUP BY b.builder_id
+ ORDER BY b.name
+"""
+
+# The partial index jobs_claim gives them in this order; jobs that another transaction has in hand
+# (a plan that raises a priority) are passed over.
+PICK = """
+SELECT job_id FROM jobs
+ WHERE state = 'pending' AND target_id = %(target_id)s
+ ORDER BY priority DESC, job_id
+ LIMIT %(limit)s
+   FOR UPDATE SKIP LOCKED
+"""
+
+LEASE = """
+UPDATE jobs j
+   SET state = 'leased', attempt = j.attempt + 1, builder_id = n.builder_id, leased_at = %(now)s
+  FROM unnest(%(job_ids)s::bigint[], %(builder_ids)s::bigint[]) AS n (job_id, builder_id)
+ WHERE j.job_id = n.job_id AND j.state = 'pending'
+"""
+
+REVOKE = """
+UPDATE jobs SET revoking = true
+ WHERE job_id = %(job_id)s AND attempt = %(attempt)s AND builder_id = %(builder_id)s
+   AND state = 'leased' AND NOT revoking
+"""
+
+LEASES = """
+SELECT b.name AS builder, t.name AS target, j.job_id, j.attempt, j.handed_at, j.revoking,
+       j.priority, p.name AS project, v.version, t.python_version, f.filename, f.url, f.sha256,
+       f.size_bytes
+  FROM jobs j
+  JOIN builders b ON b.builder_id = j.builder_id
+  JOIN targets t ON t.target_id = j.target_id
+  JOIN versions v ON v.version_id = j.version_id
+  JOIN projects p USING (project_id)
+  JOIN upstream_files f ON f.upstream_file_id = j.upstream_file_id
+ WHERE j.state = 'leased'
+ ORDER BY j.priority DESC, j.job_id
+"""

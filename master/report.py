@@ -1,0 +1,344 @@
+"""What the farm is doing, as text for people. Pure: in comes an Info, out come lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+BUILDERS_SHOWN = 12
+FAILURES_SHOWN = 50
+HAPPENS = ("sync", "publish", "round")
+ROUND_IS_LATE_AFTER = timedelta(minutes=5)
+
+State = Literal["building", "idle", "missing", "refuses", "new"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Jobs of one target, by state."""
+
+    pending: int = 0
+    leased: int = 0
+    built: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Running:
+    project: str
+    version: str
+    for_s: float
+
+
+@dataclass(frozen=True)
+class Builder:
+    name: str
+    target: str
+    state: State
+    running: Running | None
+    queued: int
+    """Leased jobs that it has not started."""
+    last_seen_at: datetime | None
+    missing_since: datetime | None
+    refuses: str | None
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """What a run has done for one target."""
+
+    built: int
+    failed: int
+    skipped: int
+    wheels: int
+    duration_s: float
+    """Of its builds, one after the other."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    project: str
+    version: str
+    target: str
+    reason: str
+    log_url: str | None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run still has to do for one target."""
+
+    jobs: int
+    expected_s: float | None
+    """Of building them one after the other; None when nothing is known of any."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The jobs that one build.yml asked for."""
+
+    since: datetime
+    left: dict[str, Left]
+    """By target, those with jobs pending or leased."""
+    unpublished: int
+    """Projects with results of this run whose pages were not carried yet."""
+    results: dict[str, TargetResult]
+    failures: tuple[Failure, ...]
+
+    @property
+    def outstanding(self) -> int:
+        return sum(left.jobs for left in self.left.values())
+
+
+@dataclass(frozen=True)
+class Note:
+    """One line of sync_state."""
+
+    value: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Info:
+    now: datetime
+    site_url: str
+    lost_after_s: float
+    targets: dict[str, Counts]
+    builders: tuple[Builder, ...]
+    notes: dict[str, Note]
+    run: Run | None
+
+
+def duration(seconds: float) -> str:
+    """A duration for people, in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    left = max(0, round(seconds))
+    if left >= 60 * 60:
+        left = round(left / 60) * 60
+    parts: list[str] = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count} {name}" if count else "")
+        if len(parts) == 2:
+            break
+    return " ".join(part for part in parts if part) or "0 s"
+
+
+def plain(text: str, limit: int = 200) -> str:
+    """One line of what may be a stranger's text: no control characters, not too long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """Rows with their columns aligned; those whose number is in right, to the right."""
+    numbers = set(right)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if i in numbers else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def count(number: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def eta_s(info: Info) -> float | None:
+    """Seconds until the run is built; None while nothing is known of a target's durations.
+
+    Targets are built side by side, and the builders of a target share its jobs.
+    """
+    if info.run is None:
+        return None
+    longest = 0.0
+    for target, left in info.run.left.items():
+        able = [b for b in info.builders if b.target == target and b.state in ("building", "idle")]
+        if left.expected_s is None or not able:
+            return None
+        elapsed = sum(b.running.for_s for b in able if b.running)
+        shared = max(0.0, left.expected_s - elapsed) / min(len(able), left.jobs)
+        longest = max(longest, shared)
+    return longest
+
+
+def builder_text(builder: Builder, now: datetime) -> str:
+    """What it does, for people."""
+    queued = f"; {builder.queued} more in its spool" if builder.queued else ""
+    if builder.state == "missing" and builder.missing_since:
+        since = builder.missing_since
+        return (
+            f"has not answered for {duration((now - since).total_seconds())}"
+            f" (since {clock(since)}){queued}"
+        )
+    if builder.state == "new":
+        return "has not been asked yet"
+    running = builder.running
+    doing = (
+        f"building {running.project} {running.version} for {duration(running.for_s)}{queued}"
+        if running
+        else f"idle{queued}"
+    )
+    if builder.state == "refuses":
+        refusal = f"takes no jobs: {plain(builder.refuses or '')}"
+        return f"{refusal}; {doing}" if running else refusal
+    return doing
+
+
+def clock(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def stuck(info: Info) -> dict[str, str]:
+    """For each target whose jobs nobody is going to build, one line that says why."""
+    lines = {}
+    for target, left in sorted(info.run.left.items() if info.run else ()):
+        builders = [b for b in info.builders if b.target == target]
+        jobs = count(left.jobs, "job")
+        if not builders:
+            lines[target] = (
+                f"{target}: {jobs} left, and no builder: add one to the inventory's group"
+                f" {target} and run ansible-playbook site.yml -l {target}"
+            )
+        elif not any(_may_build(b, info) for b in builders):
+            who = "; ".join(f"{b.name} {builder_text(b, info.now)}" for b in builders)
+            lines[target] = f"{target}: {jobs} left, and no builder that takes them: {who}"
+    return lines
+
+
+def _may_build(builder: Builder, info: Info) -> bool:
+    if builder.state == "missing" and builder.missing_since:
+        return (info.now - builder.missing_since).total_seconds() < info.lost_after_s
+    return builder.state != "refuses" or builder.running is not None
+
+
+def trouble(info: Info) -> dict[str, str]:
+    """What is wrong with the farm itself, one line each, by what it is wrong with.
+
+    Keys are round, claims, sync, publish and collect.
+    """
+    lines = {}
+    ended = info.notes.get("last_round")
+    if ended and info.now - ended.updated_at > ROUND_IS_LATE_AFTER:
+        lines["round"] = (
+            f"The last round ended {_ago(info, ended)}:"
+            " see journalctl -u wheelyard-round on the master"
+        )
+    paused = info.notes.get("claims_paused")
+    if paused and paused.value:
+        lines["claims"] = plain(paused.value, 500)
+    for what, success in (("sync", "sync"), ("publish", "publish"), ("collect", "round")):
+        error = info.notes.get(f"last_{what}_error")
+        good = info.notes.get(f"last_{success}")
+        if error and error.value and (good is None or error.updated_at >= good.updated_at):
+            lines[what] = f"The last {what} failed {_ago(info, error)}: {plain(error.value, 500)}"
+    return lines
+
+
+def progress(info: Info) -> list[str]:
+    """The run as it stands: what is left and for how long, then what each builder does."""
+    run = info.run
+    if run is None:
+        return []
+    elapsed = duration((info.now - run.since).total_seconds())
+    if not run.outstanding:
+        left_over = f"{count(run.unpublished, 'project')} to publish"
+        state = left_over if run.unpublished else "all published"
+        return [f"{elapsed}: nothing left to build, {state}", *indent(trouble(info).values())]
+    eta = eta_s(info)
+    estimate = f"about {duration(eta)} to go" if eta is not None else "no estimate yet"
+    parts = [f"{left.jobs} left for {target}" for target, left in sorted(run.left.items())]
+    results = run.results.values()
+    done = [f"{sum(r.built for r in results)} built", f"{sum(r.failed for r in results)} failed"]
+    lines = [f"{elapsed}: {', '.join(parts + done)}; {estimate}"]
+    concerned = [b for b in info.builders if b.target in run.left]
+    wrong = [*stuck(info).values(), *trouble(info).values()]
+    return lines + indent([*builder_lines(concerned, info.now), *wrong])
+
+
+def builder_lines(builders: Sequence[Builder], now: datetime) -> list[str]:
+    """A line for each of a dozen, chosen by what they have to tell, and a count of the rest."""
+    order = {"refuses": 0, "missing": 1, "building": 2, "new": 3, "idle": 4}
+    ranked = sorted(builders, key=lambda b: (order[b.state], b.name))
+    shown = sorted(ranked[:BUILDERS_SHOWN], key=lambda b: (b.target, b.name))
+    lines = table([(b.name, builder_text(b, now)) for b in shown]) if shown else []
+    rest = ranked[BUILDERS_SHOWN:]
+    if rest:
+        states = sorted({b.state for b in rest}, key=lambda s: order[s])
+        what = ", ".join(f"{sum(b.state == s for b in rest)} {s}" for s in states)
+        lines.append(f"and {count(len(rest), 'more builder')}: {what}")
+    return lines
+
+
+def status(info: Info) -> list[str]:
+    """The whole farm at one moment: queue, builders, and when things last happened."""
+    head = ("target", "pending", "leased", "built", "failed", "skipped")
+    rows = [
+        (name, *map(str, (c.pending, c.leased, c.built, c.failed, c.skipped)))
+        for name, c in sorted(info.targets.items())
+    ]
+    builders = [
+        (b.name, b.target, builder_text(b, info.now))
+        for b in sorted(info.builders, key=lambda b: (b.target, b.name))
+    ]
+    happened = [(f"last {w}", _ago(info, info.notes.get(f"last_{w}"))) for w in HAPPENS]
+    return [
+        f"{info.site_url} at {clock(info.now)}",
+        "",
+        *table([head, *rows], right=range(1, 6)),
+        "",
+        *(
+            table([("builder", "target", "state"), *builders])
+            if builders
+            else ["No builders: ansible-playbook site.yml makes those of the inventory"]
+        ),
+        "",
+        *table(happened),
+        *trouble(info).values(),
+    ]
+
+
+def _ago(info: Info, note: Note | None) -> str:
+    if note is None:
+        return "never"
+    return f"{duration((info.now - note.updated_at).total_seconds())} ago"
+
+
+def summary(info: Info) -> list[str]:
+    """How a run ended: a table by target, and the reason of each failure in one line."""
+    run = info.run
+    if run is None:
+        return []
+    head = ("target", "built", "failed", "skipped", "wheels", "build time")
+    rows = [
+        (name, *map(str, (r.built, r.failed, r.skipped, r.wheels)), duration(r.duration_s))
+        for name, r in sorted(run.results.items())
+    ]
+    lines = table([head, *rows], right=range(1, 6))
+    if run.failures:
+        shown = run.failures[:FAILURES_SHOWN]
+        lines += ["", "Failed, with the log on the project's page:"]
+        lines += indent(
+            table([(f"{f.project} {f.version}", f.target, plain(f.reason)) for f in shown])
+        )
+        if len(run.failures) > len(shown):
+            lines.append(f"  and {len(run.failures) - len(shown)} more")
+    elapsed = duration((info.now - run.since).total_seconds())
+    if run.outstanding:
+        end = f"After {elapsed}, {count(run.outstanding, 'job')} left to build."
+    elif run.unpublished:
+        end = f"After {elapsed}, {count(run.unpublished, 'project')} left to publish."
+    else:
+        end = f"Done and published in {elapsed}: {info.site_url}/simple/"
+    return [*lines, "", end]
+
+
+def indent(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

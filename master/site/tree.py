@@ -1,0 +1,112 @@
+"""The site's files on the master's disk: each is there whole or not at all.
+
+The tree holds, relative to its root: simple/PROJECT/, files/PROJECT/, project/PROJECT/ and the root
+pages. A name is written beside its place and renamed; what a kill leaves of that is stale, as
+everything is that no page of its project wants.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+PROJECT_FOLDERS = ("simple", "files", "project")
+
+
+class StoreBrokenError(Exception):
+    """A recorded wheel is not in the store; the message names it and the way out."""
+
+
+def write(root: Path, name: str, content: bytes, *, sync: bool = False) -> bool:
+    """Have a file hold this content; returns whether it had to be written.
+
+    An unchanged file keeps its time, so that rsync passes over it. sync waits for the disk.
+    """
+    path = root / name
+    if _content(path) == content:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = _beside(path)
+    with new.open("wb") as file:
+        file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    new.chmod(0o644)
+    new.replace(path)
+    return True
+
+
+def link(root: Path, name: str, source: Path) -> bool:
+    """Have a file be a hard link to one in the store; returns whether it had to be made.
+
+    Raises StoreBrokenError when the source is missing.
+    """
+    path = root / name
+    # rename(2) of two links to one file does nothing, and would leave the new name behind.
+    if path.exists() and source.exists() and path.samefile(source):
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = _beside(path)
+    new.unlink(missing_ok=True)
+    try:
+        new.hardlink_to(source)
+    except FileNotFoundError as error:
+        raise StoreBrokenError(
+            f"{source} is recorded and not in the store: restore it from a backup, or build "
+            f"its version again"
+        ) from error
+    new.replace(path)
+    return True
+
+
+def stale(root: Path, project: str, wanted: Iterable[str]) -> list[str]:
+    """What lies in a project's folders and isn't wanted; a folder without wanted files as a whole.
+
+    Folders come after their content, so that the list can be removed in its order.
+    """
+    keep = set(wanted)
+    for name in tuple(keep):
+        keep.update(str(parent) for parent in Path(name).parents)
+    found: list[str] = []
+    for folder in PROJECT_FOLDERS:
+        for place, folders, files in os.walk(root / folder / project, topdown=False):
+            within = Path(place).relative_to(root)
+            found.extend(str(within / name) for name in sorted([*files, *folders]))
+            if within.name == project:
+                found.append(str(within))
+    return [name for name in found if name not in keep]
+
+
+def projects(root: Path) -> set[str]:
+    """The names of all projects that have anything in the tree."""
+    names: set[str] = set()
+    for folder in PROJECT_FOLDERS:
+        try:
+            names.update(entry.name for entry in os.scandir(root / folder) if entry.is_dir())
+        except FileNotFoundError:
+            continue
+    return names
+
+
+def remove(root: Path, names: Iterable[str]) -> None:
+    """Remove files and empty folders; one that is gone already is fine."""
+    for name in names:
+        path = root / name
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _beside(path: Path) -> Path:
+    # One name a file: a second attempt after a kill writes over the first one's leftover.
+    return path.with_name(f".{path.name}.new")

@@ -1,0 +1,180 @@
+"""Brings what the index says of a project into the database, and queues what is new.
+
+Each project is one transaction, whether a sync reads ten of them or all there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from master import db, plan, state
+from master.db import Connection, Cursor
+from master.names import project_name
+from master.pypi import Index, IndexUnreachableError, UnknownProjectError, UpstreamProject
+from master.queries import sync as sql
+from master.tags import Target
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a sync did to one project."""
+
+    versions: int = 0
+    """That the index has."""
+    new_versions: int = 0
+    changed: bool = False
+    queued: int = 0
+    ignored: int = 0
+    """Files and versions that can't be stored."""
+    error: str | None = None
+
+
+def projects(
+    conn: Connection,
+    index: Index,
+    spellings: Sequence[str],
+    *,
+    targets: Sequence[Target],
+    newest: int | None,
+    now: datetime,
+    check: bool = False,
+) -> dict[str, Synced]:
+    """Syncs each project; what one of them lacks is in its error, and stops none of the others.
+
+    newest is how many of a project's newest versions get jobs, None for all. With check, nothing
+    is written. Raises BadNameError and db.BusyError.
+    """
+    by_name = {project_name(spelling): spelling for spelling in spellings}
+    db.hold(conn, db.Lock.SYNC)
+    done: dict[str, Synced] = {}
+    unreachable = 0
+    for name, spelling in by_name.items():
+        if unreachable >= 3:
+            # The index is down: it's no use to wait for it once for every project.
+            done[name] = Synced(error=f"not tried, as the index {index.url} can't be read")
+            continue
+        try:
+            upstream = index.project(name)
+        except UnknownProjectError as error:
+            done[name] = Synced(error=str(error))
+        except IndexUnreachableError as error:
+            unreachable += 1
+            done[name] = Synced(error=str(error))
+        else:
+            unreachable = 0
+            done[name] = project(
+                conn, upstream, spelling, targets=targets, newest=newest, now=now, check=check
+            )
+    if not check:
+        _note(conn, done, now)
+    return done
+
+
+def _note(conn: Connection, done: dict[str, Synced], now: datetime) -> None:
+    errors = [synced.error for synced in done.values() if synced.error]
+    with db.transaction(conn) as cursor:
+        if errors:
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            state.note(cursor, "last_sync_error", errors[0] + more, now)
+        if len(errors) < len(done) or not done:
+            state.note(cursor, "last_sync", f"{len(done) - len(errors)} projects", now)
+
+
+def project(
+    conn: Connection,
+    upstream: UpstreamProject,
+    spelling: str,
+    *,
+    targets: Sequence[Target],
+    newest: int | None,
+    now: datetime,
+    followed: bool = True,
+    check: bool = False,
+) -> Synced:
+    """Stores one project in one transaction, and queues what the targets want of it."""
+    with conn.cursor() as cursor:
+        try:
+            synced = _project(
+                cursor,
+                upstream,
+                spelling,
+                targets=targets,
+                newest=newest,
+                now=now,
+                followed=followed,
+            )
+        except BaseException:
+            conn.rollback()
+            raise
+    if check:
+        conn.rollback()
+    else:
+        conn.commit()
+    return synced
+
+
+def _project(
+    cursor: Cursor,
+    upstream: UpstreamProject,
+    spelling: str,
+    *,
+    targets: Sequence[Target],
+    newest: int | None,
+    now: datetime,
+    followed: bool,
+) -> Synced:
+    cursor.execute(
+        sql.PROJECT, {"name": upstream.name, "display_name": spelling, "followed": followed}
+    )
+    project_id: int = cursor.fetchone()[0]
+    versions = upstream.versions
+    bound = {
+        "project_id": project_id,
+        "version": [v.version for v in versions],
+        "released_at": [v.released_at for v in versions],
+        "yanked": [v.yanked for v in versions],
+        "yanked_reason": [v.yanked_reason for v in versions],
+        "requires_python": [v.requires_python for v in versions],
+    }
+    cursor.execute(sql.VERSIONS, bound)
+    written = cursor.fetchall()
+    cursor.execute(sql.VERSIONS_GONE, bound)
+    changed = len(written) + cursor.rowcount
+    changed += _files(cursor, project_id, upstream)
+    planned = plan.project(cursor, project_id, targets, newest, now)
+    cursor.execute(
+        sql.SYNCED,
+        {"project_id": project_id, "now": now, "changed": bool(changed or planned.changed)},
+    )
+    return Synced(
+        versions=len(versions),
+        new_versions=sum(row.is_new for row in written),
+        changed=bool(changed or planned.changed),
+        queued=planned.queued,
+        ignored=upstream.ignored,
+    )
+
+
+def _files(cursor: Cursor, project_id: int, upstream: UpstreamProject) -> int:
+    # One row a name: an index that lists a file twice doesn't stop the sync.
+    unique = {file.filename: (v.version, file) for v in upstream.versions for file in v.files}
+    rows = list(unique.values())
+    bound = {
+        "project_id": project_id,
+        "version": [version for version, _ in rows],
+        "filename": [file.filename for _, file in rows],
+        "kind": [file.kind for _, file in rows],
+        "url": [file.url for _, file in rows],
+        "sha256": [file.sha256 for _, file in rows],
+        "size_bytes": [file.size_bytes for _, file in rows],
+        "uploaded_at": [file.uploaded_at for _, file in rows],
+        "yanked": [file.yanked for _, file in rows],
+        "requires_python": [file.requires_python for _, file in rows],
+    }
+    cursor.execute(sql.FILES, bound)
+    changed: int = cursor.rowcount
+    cursor.execute(sql.FILES_GONE, bound)
+    changed += cursor.rowcount
+    return changed

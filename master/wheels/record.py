@@ -1,0 +1,303 @@
+"""Records what came back from builders: each result once, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import shutil
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg2.errors
+
+from master import db
+from master import key as keys
+from master.config import Config
+from master.db import Connection, Cursor
+from master.errors import FarmError
+from master.key import Key
+from master.plan import COVERED
+from master.queries import record as sql
+from master.reported import line
+from master.tags import Target, serves
+from master.wheels import result as results
+from master.wheels import retag, verify
+from master.wheels.refused import WheelRefusedError
+from master.wheels.result import Result
+from master.wheels.store import Intent, Store
+
+MAX_BUILD_TAGS = 100
+
+
+class NoRoomError(FarmError):
+    """The disk of the master or of the database is full; nothing of this result is recorded."""
+
+
+class RefusedError(Exception):
+    """A result that is not what the farm waits for; it changes nothing."""
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """A result on its way into the database, and the job that it is of."""
+
+    key: Key
+    job: Any
+    target: Target
+    result: Result
+    log: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Recorded:
+    key: str
+    status: str
+    """built or failed."""
+    reason: str | None
+    filename: str | None
+
+
+class Recorder:
+    """Records results over one connection, as the only one to do so while it lasts."""
+
+    def __init__(self, conn: Connection, config: Config) -> None:
+        """Ends what an earlier recording left half done. Raises db.BusyError."""
+        self._conn = conn
+        self._config = config
+        self._store = Store(config)
+        db.hold(conn, db.Lock.RECORDING)
+        for intent in self._store.intents():
+            self._resolve(intent)
+        self._sweep()
+
+    def record(self, builder: str, key: str, now: datetime) -> Recorded:
+        """Records the result that stands in incoming/BUILDER/KEY, and removes it from there.
+
+        Raises RefusedError, and NoRoomError or psycopg2.Error with nothing recorded.
+        """
+        folder = self._config.incoming / builder / key
+        parsed = keys.parse(key)
+        try:
+            job = self._job(builder, parsed)
+            assert parsed is not None
+        except RefusedError:
+            _remove(folder)
+            raise
+        target = Target(**{name: getattr(job, name) for name in Target.__dataclass_fields__})
+        result = results.read(folder, key, job.leased_at, now)
+        wheel, path = None, folder
+        if result.wheel:
+            path = folder / result.wheel.filename
+            try:
+                wheel = verify.verify(path, self._expected(job, target, result.wheel))
+            except WheelRefusedError as error:
+                reason = f"wheel refused: {line(str(error))}"
+                result = replace(result, wheel=None, reason=reason)
+        arrival = _Arrival(parsed, job, target, result, results.read_log(folder), now)
+        filename = None
+        try:
+            if wheel is None:
+                with db.transaction(self._conn) as cursor:
+                    self._insert(cursor, arrival)
+            else:
+                filename = self._publish(arrival, wheel, path)
+        except OSError as error:
+            raise _no_room(error, self._config.state_dir) from error
+        except psycopg2.errors.DiskFull as error:
+            raise NoRoomError(
+                f"the disk of the database {self._config.database.host} is full: make room there; "
+                f"the next round records {key}"
+            ) from error
+        _remove(folder)
+        self._store.forget(key)
+        return Recorded(key, "failed" if result.reason else "built", result.reason, filename)
+
+    def _job(self, builder: str, key: Key | None) -> Any:
+        """The job that the builder holds under this key. Raises RefusedError."""
+        if key is None:
+            raise RefusedError("that is no key of a job")
+        with db.transaction(self._conn) as cursor:
+            cursor.execute(sql.JOB, {"job_id": key.job_id, "attempt": key.attempt})
+            job = cursor.fetchone()
+        if job is None or job.name != key.target:
+            raise RefusedError("there is no such job")
+        if job.recorded:
+            raise RefusedError("it is recorded already")
+        if job.state != "leased":
+            raise RefusedError(f"the job is {job.state}, and leased to no one")
+        if job.attempt != key.attempt:
+            raise RefusedError(
+                f"attempt {key.attempt} isn't the current one, which is {job.attempt}"
+            )
+        if job.builder != builder:
+            raise RefusedError(f"the job is leased to {job.builder}")
+        return job
+
+    def _expected(self, job: Any, target: Target, sent: results.SentWheel) -> verify.Expected:
+        return verify.Expected(
+            project=job.project,
+            version=job.version,
+            target=target,
+            filename=sent.filename,
+            size_bytes=sent.size_bytes,
+            sha256=sent.sha256,
+            max_bytes=self._config.wheel_max_bytes,
+        )
+
+    def _publish(self, arrival: _Arrival, wheel: verify.Wheel, path: Path) -> str:
+        """Puts the wheel into the store and its build into the database; returns its name."""
+        wheel, path = self._unique(arrival, wheel, path)
+        intent = Intent(str(arrival.key), arrival.job.project, wheel.filename)
+        try:
+            self._store.begin(intent)
+            self._store.put(intent, path, wheel.metadata)
+            with db.transaction(self._conn) as cursor:
+                build_id = self._insert(cursor, arrival)
+                self._insert_file(cursor, arrival, build_id, wheel)
+                if wheel.serves_every_platform:
+                    self._cover(cursor, arrival, wheel)
+        except (Exception, KeyboardInterrupt):
+            # If the connection is gone, nobody knows whether it was committed: the next one asks.
+            if not self._conn.closed:
+                self._resolve(intent)
+            raise
+        return wheel.filename
+
+    def _unique(
+        self, arrival: _Arrival, wheel: verify.Wheel, path: Path
+    ) -> tuple[verify.Wheel, Path]:
+        """The wheel under a name that none had before it: with a build tag, if need be."""
+        if not self._is_taken(wheel.filename):
+            return wheel, path
+        for number in range(1, MAX_BUILD_TAGS):
+            name, version, rest = wheel.filename.split("-", 2)
+            # A build tag of its author's gives way to ours.
+            tags = "-".join(rest.split("-")[-3:])
+            if self._is_taken(f"{name}-{version}-{number}-{tags}"):
+                continue
+            workshop = self._store.workshop(str(arrival.key))
+            tagged = retag.with_build_tag(path, wheel.filename, number, workshop)
+            sent = results.SentWheel(tagged.name, *_facts(tagged))
+            try:
+                expected = self._expected(arrival.job, arrival.target, sent)
+                return verify.verify(tagged, expected), tagged
+            except WheelRefusedError as error:
+                raise retag.RetagError(f"{tagged.name} isn't right: {error}") from error
+        raise retag.RetagError(f"{wheel.filename} has been built {MAX_BUILD_TAGS} times")
+
+    def _is_taken(self, filename: str) -> bool:
+        with db.transaction(self._conn) as cursor:
+            cursor.execute(sql.TAKEN, {"filename": filename})
+            return cursor.fetchone() is not None
+
+    def _insert(self, cursor: Cursor, arrival: _Arrival) -> int:
+        """Build, log and the job's end. Raises RefusedError if the lease ended meanwhile."""
+        result, job = arrival.result, arrival.job
+        bound = {
+            "job_id": arrival.key.job_id,
+            "attempt": arrival.key.attempt,
+            "builder_id": job.builder_id,
+            "project_id": job.project_id,
+            "status": "failed" if result.reason else "built",
+            "reason": result.reason,
+            "started_at": result.started_at,
+            "finished_at": result.finished_at,
+            "duration_s": result.duration_s,
+            "now": arrival.now,
+        }
+        cursor.execute(sql.LOCK_JOB, bound)
+        if cursor.fetchone() is None:
+            raise RefusedError("its lease ended while it was looked through")
+        cursor.execute(sql.BUILD, bound)
+        build_id = int(cursor.fetchone().build_id)
+        text = arrival.log.encode()
+        log = gzip.compress(text, 6, mtime=0)  # without the time, equal logs are equal
+        cursor.execute(sql.LOG, {"build_id": build_id, "log": log, "size_bytes": len(text)})
+        cursor.execute(sql.FINISH, bound)
+        cursor.execute(sql.DIRTY, bound)
+        return build_id
+
+    def _insert_file(
+        self, cursor: Cursor, arrival: _Arrival, build_id: int, wheel: verify.Wheel
+    ) -> None:
+        cursor.execute(
+            sql.FILE,
+            {
+                "build_id": build_id,
+                "version_id": arrival.job.version_id,
+                "filename": wheel.filename,
+                "size_bytes": wheel.size_bytes,
+                "sha256": wheel.sha256,
+                "metadata_sha256": wheel.metadata_sha256,
+                "requires_python": wheel.requires_python,
+                "now": arrival.now,
+            },
+        )
+        file_id = cursor.fetchone().file_id
+        apt = arrival.result.apt_packages
+        for tool, dependencies in (("apt", apt), ("pip", wheel.dependencies)):
+            bound = {"file_id": file_id, "tool": tool, "dependencies": list(dependencies)}
+            cursor.execute(sql.DEPENDENCIES, bound)
+
+    def _cover(self, cursor: Cursor, arrival: _Arrival, wheel: verify.Wheel) -> None:
+        """Takes the version out of the queues of other targets that this wheel serves, too."""
+        job = arrival.job
+        cursor.execute(sql.OTHER_TARGETS, {"version_id": job.version_id, "job_id": job.job_id})
+        covered = []
+        for row in cursor.fetchall():
+            facts = row._asdict()
+            job_id = facts.pop("job_id")
+            if serves(wheel.tags, Target(**facts)):
+                covered.append(job_id)
+        bound = {"job_ids": covered, "reason": COVERED + wheel.filename, "now": arrival.now}
+        cursor.execute(sql.COVER, bound)
+
+    def _resolve(self, intent: Intent) -> None:
+        """Keeps a wheel that is recorded, and takes any other out of the store."""
+        if self._is_taken(intent.filename):
+            self._store.forget(intent.key)
+        else:
+            self._store.undo(intent)
+
+    def _sweep(self) -> None:
+        """Removes what was collected and nobody waits for any longer."""
+        with db.transaction(self._conn) as cursor:
+            cursor.execute(sql.LEASED)
+            waited = {
+                (row.builder, str(Key(row.target, row.job_id, row.attempt)))
+                for row in cursor.fetchall()
+            }
+        for folder in self._config.incoming.glob("*/*"):
+            if (folder.parent.name, folder.name) not in waited:
+                _remove(folder)
+
+
+def recorded_files(conn: Connection) -> list[tuple[str, str]]:
+    """Project and file name of every wheel that is recorded."""
+    with db.transaction(conn) as cursor:
+        cursor.execute(sql.FILES)
+        return [(row.name, row.filename) for row in cursor.fetchall()]
+
+
+def _facts(path: Path) -> tuple[int, str]:
+    with verify.regular_file(path) as file:
+        return verify.digest(file)
+
+
+def _no_room(error: OSError, state_dir: Path) -> Exception:
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return error
+    return NoRoomError(
+        f"the disk of the master is full ({error.filename or state_dir}): make room there "
+        f"(df -h {state_dir}); nothing is half done, and the next round goes on"
+    )
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)

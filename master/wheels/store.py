@@ -1,0 +1,147 @@
+"""The verified wheels on the master's disk: PROJECT/FILENAME, its METADATA beside it (PEP 658).
+
+A wheel is here if and only if its build is recorded. The database can't put a file here, so a
+file's way is: an intent is written, the wheel is linked in, the database commits, the intent goes.
+Cut off anywhere, the intent is still there, and the database says whether the wheel stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from master.config import Config
+
+METADATA_SUFFIX = ".metadata"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """One wheel on its way into the store."""
+
+    key: str
+    project: str
+    filename: str
+
+
+class Store:
+    def __init__(self, config: Config) -> None:
+        self._store = config.store
+        self._intents = config.intents
+
+    def path(self, project: str, filename: str) -> Path:
+        return self._store / project / filename
+
+    def workshop(self, key: str) -> Path:
+        """An empty folder for what is made on the way; it goes with the intent."""
+        folder = self._intents / f"{key}.d"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def begin(self, intent: Intent) -> None:
+        """Writes down that the wheel is coming. Raises OSError."""
+        self._intents.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"project": intent.project, "filename": intent.filename})
+        _write(self._intents / f"{intent.key}.json", text.encode())
+
+    def put(self, intent: Intent, wheel: Path, metadata: bytes) -> None:
+        """Links the wheel in and writes its METADATA. Raises OSError.
+
+        What is there of that name is of an intent that failed: the caller has seen that the
+        database doesn't know it.
+        """
+        target = self.path(intent.project, intent.filename)
+        self._remove(target)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True)
+            _sync(self._store)
+        # On the web host another user serves it.
+        wheel.chmod(0o644)
+        with wheel.open("rb") as file:
+            os.fsync(file.fileno())
+        target.hardlink_to(wheel)
+        _write(_metadata(target), metadata)
+
+    def intents(self) -> list[Intent]:
+        """Those that were cut off, after removing what was never more than a start."""
+        found = []
+        for path in sorted(self._intents.glob("*.json")):
+            raw = json.loads(path.read_bytes())
+            found.append(Intent(path.stem, raw["project"], raw["filename"]))
+        keys = {intent.key for intent in found}
+        for path in self._intents.glob("*"):
+            if path.name.partition(".")[0] not in keys:
+                _remove_any(path)
+        return found
+
+    def undo(self, intent: Intent) -> None:
+        """Takes the wheel out again and forgets the intent."""
+        target = self.path(intent.project, intent.filename)
+        self._remove(target)
+        if target.parent.is_dir() and not any(target.parent.iterdir()):
+            target.parent.rmdir()
+        self.forget(intent.key)
+
+    def forget(self, key: str) -> None:
+        """The intent is fulfilled."""
+        shutil.rmtree(self._intents / f"{key}.d", ignore_errors=True)
+        (self._intents / f"{key}.json").unlink(missing_ok=True)
+
+    def compare(self, recorded: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
+        """Paths that are recorded and not here, and that are here and not recorded."""
+        wanted = set()
+        for project, filename in recorded:
+            wanted |= {f"{project}/{filename}", f"{project}/{filename}{METADATA_SUFFIX}"}
+        here = {
+            str(path.relative_to(self._store)) for path in self._store.rglob("*") if path.is_file()
+        }
+        return sorted(wanted - here), sorted(here - wanted)
+
+    def _remove(self, target: Path) -> None:
+        metadata = _metadata(target)
+        for path in (_new(metadata), metadata, target):
+            path.unlink(missing_ok=True)
+
+
+def _metadata(wheel: Path) -> Path:
+    return wheel.with_name(wheel.name + METADATA_SUFFIX)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file so that after a power cut it's there whole or not at all."""
+    new = _new(path)
+    try:
+        with new.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.chmod(0o644)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def _new(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_any(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

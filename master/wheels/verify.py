@@ -1,0 +1,323 @@
+"""Looks a wheel through before the farm answers for it (PEP 427, PEP 376, PEP 425).
+
+Everything about it is computed here, from its bytes and from the job; of the builder's words only
+the file name is used, after it was found to say what the wheel says itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
+from pathlib import Path
+from typing import BinaryIO
+
+from packaging.metadata import RawMetadata, parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag, parse_tag
+from packaging.utils import (
+    BuildTag,
+    InvalidName,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from master.tags import ANY, Target, is_pure, serves
+from master.wheels import elf
+from master.wheels.archive import Archive, Entry
+from master.wheels.refused import WheelRefusedError
+
+MAX_METADATA_BYTES = 4 << 20
+MAX_WHEEL_FILE_BYTES = 1 << 16
+MAX_RECORD_BYTES = 16 << 20
+MAX_DEPENDENCIES = 1000
+
+_FILENAME = re.compile(r"[A-Za-z0-9._+!-]{1,220}")
+_ANY_PYTHON = re.compile(r"[a-z]{2}[0-9]+")
+_HASHES = ("sha256", "sha384", "sha512")  # PEP 427: sha256 or better
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the job asks for, and what the builder says it sent."""
+
+    project: str
+    version: str
+    target: Target
+    filename: str
+    size_bytes: int
+    sha256: str
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """What was found out about a wheel that is fit to be published."""
+
+    filename: str
+    """As it is called from here on: computed from the job and the tags."""
+    size_bytes: int
+    sha256: str
+    tags: frozenset[Tag]
+    metadata: bytes
+    requires_python: str | None
+    dependencies: tuple[str, ...]
+    """Normalised names of the projects that it always requires."""
+    libraries: tuple[str, ...]
+    """Paths of its ELF files."""
+
+    @property
+    def metadata_sha256(self) -> str:
+        return hashlib.sha256(self.metadata).hexdigest()
+
+    @property
+    def serves_every_platform(self) -> bool:
+        """Its tags say so, and no library in it says otherwise."""
+        return is_pure(self.tags) and not self.libraries
+
+
+def verify(path: Path, expected: Expected) -> Wheel:
+    """The facts of the wheel at path.
+
+    Raises WheelRefusedError, and OSError when it can't be read.
+    """
+    with regular_file(path) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes > expected.max_bytes:
+            raise WheelRefusedError(f"it has {size_bytes} bytes, and may have {expected.max_bytes}")
+        size_bytes, sha256 = digest(file)
+        if (size_bytes, sha256) != (expected.size_bytes, expected.sha256):
+            raise WheelRefusedError(
+                "what arrived isn't what the builder says it sent (size or sha256)"
+            )
+        build, tags = _check_filename(expected)
+        archive = Archive(file)
+        info = _dist_info(archive, expected)
+        metadata = archive.read(f"{info}/METADATA", MAX_METADATA_BYTES)
+        raw = _check_metadata(metadata, expected)
+        _check_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, tags)
+        record = _record(archive.read(f"{info}/RECORD", MAX_RECORD_BYTES))
+        libraries = _check_contents(archive, f"{info}/RECORD", record)
+    return Wheel(
+        filename=_filename(expected),
+        size_bytes=size_bytes,
+        sha256=sha256,
+        tags=tags,
+        metadata=metadata,
+        requires_python=_requires_python(raw),
+        dependencies=_dependencies(raw),
+        libraries=libraries,
+    )
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[BinaryIO]:
+    """An open regular file. Raises WheelRefusedError for a link, a pipe or nothing at all."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise WheelRefusedError(f"{path.name} didn't arrive") from error
+    except OSError as error:
+        raise WheelRefusedError(f"{path.name} is no plain file: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise WheelRefusedError(f"{path.name} is no plain file")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def digest(file: BinaryIO) -> tuple[int, str]:
+    """Size in bytes and sha256."""
+    hasher = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(1 << 20):
+        hasher.update(chunk)
+    return os.fstat(file.fileno()).st_size, hasher.hexdigest()
+
+
+def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag]]:
+    if not _FILENAME.fullmatch(expected.filename):
+        raise WheelRefusedError(f"{expected.filename[:100]!a} is no name of a wheel")
+    try:
+        name, version, build, tags = parse_wheel_filename(expected.filename)
+    except (InvalidWheelFilename, InvalidVersion) as error:
+        raise WheelRefusedError(f"{expected.filename!a} is no name of a wheel") from error
+    if name != expected.project or version != Version(expected.version):
+        raise WheelRefusedError(
+            f"it is {name} {version}, and the job is {expected.project} {expected.version}"
+        )
+    target = expected.target
+    if not serves(tags, target):
+        raise WheelRefusedError(f"{target.name} can't install its tags {_shown(tags)}")
+    # Besides, it may say that it serves other Pythons, if it has nothing that could be theirs.
+    other = [t for t in tags - target.tags() if not _serves_any_platform(t)]
+    if other:
+        raise WheelRefusedError(f"it also says that it serves {_shown(other)}")
+    return build, tags
+
+
+def _serves_any_platform(tag: Tag) -> bool:
+    anywhere = tag.abi == "none" and tag.platform == ANY
+    return anywhere and _ANY_PYTHON.fullmatch(tag.interpreter) is not None
+
+
+def _shown(tags: frozenset[Tag] | list[Tag]) -> str:
+    return ", ".join(sorted(map(str, tags))[:5])
+
+
+def _filename(expected: Expected) -> str:
+    """The wheel's name with project and version as normalised (binary distribution format)."""
+    rest = expected.filename.split("-", 2)[2].lower()
+    version = expected.version.replace("-", "_")
+    return f"{expected.project.replace('-', '_')}-{version}-{rest}"
+
+
+def _dist_info(archive: Archive, expected: Expected) -> str:
+    tops = {entry.name.split("/")[0] for entry in archive.entries if "/" in entry.name}
+    found = sorted(top for top in tops if top.endswith(".dist-info"))
+    if len(found) != 1:
+        raise WheelRefusedError(f"it has {len(found)} .dist-info folders, and must have one")
+    info = found[0]
+    data = info.removesuffix(".dist-info") + ".data"
+    strange = [top for top in tops if top.endswith(".data") and top != data]
+    if strange:
+        raise WheelRefusedError("it has a .data folder of another project or version")
+    name, _, version = info.removesuffix(".dist-info").rpartition("-")
+    if not _same(name, version, expected):
+        raise WheelRefusedError(f"its {info!a} is of another project or version")
+    return info
+
+
+def _same(name: str, version: str, expected: Expected) -> bool:
+    try:
+        return canonicalize_name(name, validate=True) == expected.project and Version(
+            version
+        ) == Version(expected.version)
+    except (InvalidName, InvalidVersion):
+        return False
+
+
+def _check_metadata(data: bytes, expected: Expected) -> RawMetadata:
+    raw, unparsed = parse_email(data)
+    for field in ("name", "version", "metadata-version", "requires-python"):
+        if field in unparsed:
+            raise WheelRefusedError(f"its METADATA has {field} twice or in no readable way")
+    name, version = raw.get("name", ""), raw.get("version", "")
+    if not _same(name, version, expected):
+        raise WheelRefusedError(
+            f"its METADATA is of {name[:100]!a} {version[:100]!a}, and the job is "
+            f"{expected.project} {expected.version}"
+        )
+    return raw
+
+
+def _check_wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> None:
+    message: Message = BytesParser().parsebytes(data, headersonly=True)
+    if str(message.get("Wheel-Version", "")).strip().split(".")[0] != "1":
+        raise WheelRefusedError("its WHEEL isn't of the format 1")
+    lines = [str(line).strip() for line in message.get_all("Tag", [])]
+    said = {tag for line in lines if line.count("-") == 2 for tag in parse_tag(line)}
+    if said != tags:
+        raise WheelRefusedError(
+            f"its WHEEL has the tags {_shown(frozenset(said))}, its name others"
+        )
+    number = "".join(map(str, build))
+    if str(message.get("Build", "")).strip() != number:
+        raise WheelRefusedError("its WHEEL and its name differ in the build tag")
+
+
+def _record(data: bytes) -> dict[str, tuple[str, str]]:
+    """Hash and size of each path in RECORD (PEP 376)."""
+    try:
+        rows = list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise WheelRefusedError("its RECORD is no CSV file in UTF-8") from error
+    record: dict[str, tuple[str, str]] = {}
+    for row in filter(None, rows):
+        if len(row) != 3 or row[0] in record:
+            raise WheelRefusedError(f"its RECORD has a wrong or double line for {row[0][:100]!a}")
+        record[row[0]] = (row[1], row[2])
+    return record
+
+
+def _check_contents(
+    archive: Archive, record_path: str, record: dict[str, tuple[str, str]]
+) -> tuple[str, ...]:
+    """Reads every file against RECORD, and returns the paths of the libraries."""
+    libraries = []
+    listed = dict(record)
+    if listed.pop(record_path, None) not in (None, ("", "")):
+        raise WheelRefusedError("its RECORD has a hash of itself")
+    for entry in archive.files:
+        if entry.name == record_path:
+            b"".join(archive.chunks(entry))  # already read; here for the CRC
+            continue
+        if entry.name not in listed:
+            raise WheelRefusedError(f"{entry.name!a} isn't in its RECORD")
+        digest, size = listed.pop(entry.name)
+        if _check_entry(archive, entry, digest, size):
+            libraries.append(entry.name)
+    if listed:
+        raise WheelRefusedError(f"its RECORD has {min(listed)[:100]!a}, which isn't there")
+    return tuple(sorted(libraries))
+
+
+def _check_entry(archive: Archive, entry: Entry, digest: str, size: str) -> bool:
+    """Checks one file against its line in RECORD; whether it is an ELF file, then a right one."""
+    algorithm, _, value = digest.partition("=")
+    if algorithm not in _HASHES:
+        raise WheelRefusedError(f"{entry.name!a} has no sha256 in its RECORD")
+    if size not in {"", str(entry.size_bytes)}:
+        raise WheelRefusedError(f"{entry.name!a} has another size in its RECORD")
+    hasher = hashlib.new(algorithm)
+    # Large libraries go to disk: the master is a small machine.
+    with tempfile.SpooledTemporaryFile(max_size=8 << 20) as copy:
+        head = b""
+        for chunk in archive.chunks(entry):
+            hasher.update(chunk)
+            begun = len(head) >= len(elf.MAGIC)
+            head += b"" if begun else chunk
+            if head.startswith(elf.MAGIC):
+                copy.write(chunk if begun else head)
+        if base64.urlsafe_b64encode(hasher.digest()).decode().rstrip("=") != value.rstrip("="):
+            raise WheelRefusedError(f"{entry.name!a} has another hash in its RECORD")
+        if not head.startswith(elf.MAGIC):
+            return False
+        copy.seek(0)
+        elf.check(ascii(entry.name), copy)
+        return True
+
+
+def _requires_python(raw: RawMetadata) -> str | None:
+    """Requires-Python, unless it is none that pip could read."""
+    text = raw.get("requires_python")
+    try:
+        SpecifierSet(text or "")
+    except InvalidSpecifier:
+        return None
+    return text or None
+
+
+def _dependencies(raw: RawMetadata) -> tuple[str, ...]:
+    names = set()
+    for text in raw.get("requires_dist", [])[:MAX_DEPENDENCIES]:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or "extra" not in str(requirement.marker):
+            names.add(canonicalize_name(requirement.name))
+    return tuple(sorted(names))
