@@ -1,0 +1,50 @@
+"""The builder's commands, as user wheelyard-builder:
+
+    python3 -m builder serve             the service
+    python3 -m builder preflight         whether this Pi may build, from a trial build made now
+    python3 -m builder report            what the master would be told
+
+They read /etc/wheelyard/builder.json.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+
+from builder import agree
+from builder import config as settings
+from builder.preflight import Preflight
+from builder.serve import serve
+from builder.spool import Spool
+from builder.systemd import Units
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit status: 1 when this Pi refuses to build."""
+    # The journal adds the time and the unit's name.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        config = settings.load()
+    except settings.ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if arguments == ["serve"]:
+        serve(config)
+    elif arguments == ["preflight"]:
+        verdict = Preflight(config, Units()).verdict(again=True)
+        sys.stdout.write(json.dumps(asdict(verdict), indent=1) + "\n")
+        return 1 if verdict.refuses else 0
+    elif arguments == ["report"]:
+        snapshot = Spool(config.spool_dir).snapshot()
+        document = agree.report(config, snapshot, agree.service_state())
+        sys.stdout.write(json.dumps(document, indent=1) + "\n")
+        return 0
+    sys.stderr.write(f"{__doc__}")
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,250 @@
+"""One attempt at one job, from its sdist to its result."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Optional, Protocol
+
+from builder import fetch, files, inspect, reason, wheel
+from builder import log as build_log
+from builder.config import Config
+from builder.job import Job, Result, WheelFile
+from builder.rootfs import Rootfs
+from builder.spool import Spool
+from builder.systemd import Outcome, UnitError
+
+_BACKOFF_FIRST_S = 30.0
+_BACKOFF_MAX_S = 600.0
+_UNPACKED_FACTOR = 8
+logger = logging.getLogger(__name__)
+
+
+class BuildUnits(Protocol):
+    """What a build asks of systemd; see systemd.Units."""
+
+    def start_root(self, key: str) -> None: ...
+    def build(self, key: str, timeout_s: Optional[float] = None) -> Outcome: ...
+    def is_building(self, key: str) -> bool: ...
+    def end_processes(self, key: str) -> None: ...
+    def remove(self, key: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folders of one build; wheel-root@KEY makes and removes them."""
+
+    folder: Path
+
+    @property
+    def sdist(self) -> Path:
+        """Read only in the sandbox, where it is /in."""
+        return self.folder / "in"
+
+    @property
+    def wheels(self) -> Path:
+        """The one folder that the build can write to and that is looked at: /out."""
+        return self.folder / "out"
+
+    @property
+    def log(self) -> Path:
+        """What pip and everything that it started said."""
+        return self.folder / "log"
+
+
+def backoff_s(failures: int) -> float:
+    """Seconds to wait after the `failures`th time that a sdist couldn't be fetched."""
+    return min(_BACKOFF_FIRST_S * 2.0 ** (failures - 1), _BACKOFF_MAX_S)
+
+
+class Builder:
+    """Brings started jobs to an end, one at a time."""
+
+    def __init__(
+        self,
+        config: Config,
+        spool: Spool,
+        units: BuildUnits,
+        *,
+        clock: Callable[[], float] = time.time,
+        context: Optional[ssl.SSLContext] = None,
+    ) -> None:
+        self.config = config
+        self.spool = spool
+        self.units = units
+        self.clock = clock
+        self.context = context
+
+    def build(self, job: Job) -> Optional[str]:
+        """Build a job that was taken from the spool.
+
+        Afterwards it is done, or queued again when this Pi or the network and not the package is
+        to blame. Returns why this Pi had better take no more jobs before it has proven itself
+        again, or None.
+        """
+        logger.info("%s: building %s %s", job.key, job.project, job.version)
+        place = Place(self.config.work_dir / job.key)
+        try:
+            self.units.start_root(job.key)
+            self._fetch(job, place)
+            trouble = self._run(job, place, job.timeout_s)
+        except UnitError as error:
+            # Nothing of the package has run yet, so this isn't counted against it.
+            self.spool.put_back(job)
+            trouble = f"the root of a build can't be made: {error}"
+        except fetch.FetchError as error:
+            trouble = self._not_fetched(job, error)
+        except OSError as error:
+            trouble = self._disk_full(job, error)
+        self.units.remove(job.key)
+        return trouble
+
+    def resume(self, job: Job) -> Optional[str]:
+        """Bring a job to its end that was being built when the service ended.
+
+        A build runs in a unit of its own, so it may well go on, or have ended, by itself. Returns
+        as build() does.
+        """
+        if self.units.is_building(job.key):
+            logger.info("%s: goes on", job.key)
+            place = Place(self.config.work_dir / job.key)
+            spent_s = self.clock() - (job.started_at or self.clock())
+            left_s = None if job.timeout_s is None else max(job.timeout_s - spent_s, 1.0)
+            trouble = self._run(job, place, left_s)
+        else:
+            trouble = self._interrupted(job, None)
+        self.units.remove(job.key)
+        return trouble
+
+    def _run(self, job: Job, place: Place, timeout_s: Optional[float]) -> Optional[str]:
+        try:
+            outcome = self.units.build(job.key, timeout_s)
+            self._finish(job, place, outcome)
+        except UnitError as error:
+            return self._interrupted(job, f"the sandbox can't be set up: {error}")
+        except OSError as error:
+            return self._disk_full(job, error)
+        return None
+
+    def _disk_full(self, job: Job, error: OSError) -> str:
+        """Queue `job` again and say so; raises `error` if it's another one."""
+        if not files.is_full(error):
+            raise error
+        self.spool.put_back(job)
+        return f"disk full: {error}"
+
+    def _fetch(self, job: Job, place: Place) -> None:
+        path = fetch.sdist(
+            job.sdist,
+            place.sdist,
+            max_bytes=self.config.sdist_max_bytes,
+            timeout_s=self.config.fetch_timeout_s,
+            context=self.context,
+        )
+        # wheel-build@ reads it: the only word of a job that its command needs.
+        (place.sdist / "build.env").write_text(f"SDIST=/in/{path.name}\n", encoding="ascii")
+
+    def _not_fetched(self, job: Job, error: fetch.FetchError) -> Optional[str]:
+        failures = job.fetch_failures + 1
+        if error.lasting or failures >= self.config.fetch_attempts:
+            return self._fail(job, f"the sdist can't be fetched: {error}")
+        logger.warning("%s: try %d to fetch the sdist failed: %s", job.key, failures, error)
+        self.spool.put_back(
+            job.waiting(fetch_failures=failures, not_before=self.clock() + backoff_s(failures))
+        )
+        return None
+
+    def _interrupted(self, job: Job, cause: Optional[str]) -> Optional[str]:
+        count = job.interrupted + 1
+        if count >= self.config.interruptions_max:
+            last = f"; {cause}" if cause else ""
+            return self._fail(job, f"builder-lost: interrupted {count} times{last}")
+        logger.warning("%s: interrupted (%d): %s", job.key, count, cause or "service or Pi ended")
+        self.spool.put_back(job.waiting(interrupted=count))
+        return cause
+
+    def _fail(self, job: Job, why: str) -> Optional[str]:
+        try:
+            self.spool.finish(self._result(job, "failed", why), f"{why}\n".encode(), None)
+        except OSError as error:
+            return self._disk_full(job, error)
+        logger.info("%s: failed: %s", job.key, why)
+        return None
+
+    def _finish(self, job: Job, place: Place, outcome: Outcome) -> None:
+        """Put the result of an ended build into the spool; raises OSError on a full disk."""
+        self.units.end_processes(job.key)
+        log, truncated = build_log.trimmed(place.log, self.config.log_max_bytes)
+        why: Optional[str] = None
+        taken: Optional[WheelFile] = None
+        copy = self.spool.tmp / f"{job.key}.whl"
+        found = inspect.Needs((), ())
+        if outcome.succeeded:
+            try:
+                taken = wheel.take(place.wheels, copy, self.config.wheel_max_bytes)
+                found = inspect.needs(
+                    copy,
+                    Rootfs(self.config.rootfs),
+                    self.config.release.preinstalled,
+                    scratch=place.sdist,
+                    max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
+                )
+            except (wheel.WheelError, inspect.InspectError) as error:
+                copy.unlink(missing_ok=True)
+                taken, why = None, f"wheel refused: {error}"
+            except OSError:
+                copy.unlink(missing_ok=True)
+                raise
+        else:
+            why = reason.of(outcome, log.decode("utf-8", "replace"), job.timeout_s)
+        result = self._result(
+            job,
+            "failed" if taken is None else "built",
+            why,
+            wheel=taken,
+            apt_packages=found.apt_packages,
+            missing_libraries=found.missing_libraries,
+            log_truncated=truncated,
+        )
+        try:
+            self.spool.finish(result, log, copy if taken else None)
+        except OSError:
+            copy.unlink(missing_ok=True)
+            raise
+        logger.info("%s: %s in %.0f s %s", job.key, result.status, result.duration_s, why or "")
+
+    def _result(
+        self,
+        job: Job,
+        status: str,
+        why: Optional[str],
+        *,
+        wheel: Optional[WheelFile] = None,
+        apt_packages: tuple[str, ...] = (),
+        missing_libraries: tuple[str, ...] = (),
+        log_truncated: bool = False,
+    ) -> Result:
+        now = self.clock()
+        started = job.started_at if job.started_at is not None else now
+        return Result(
+            key=job.key,
+            status=status,
+            reason=why,
+            started_at=_iso(started),
+            finished_at=_iso(now),
+            # A Pi has no clock of its own: it may be set back in the middle of a build.
+            duration_s=round(max(now - started, 0.0), 3),
+            wheel=wheel,
+            apt_packages=apt_packages,
+            missing_libraries=missing_libraries,
+            log_truncated=log_truncated,
+        )
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()

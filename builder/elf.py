@@ -1,0 +1,128 @@
+"""What a shared library says it needs: a small reader of ELF's dynamic section.
+
+Follows the System V gABI, chapter 5, for both word sizes and byte orders. Nothing is run (ldd
+runs the loader on the file), and no offset in the file is trusted.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import IO, Optional
+
+MAGIC = b"\x7fELF"
+_PT_LOAD, _PT_DYNAMIC = 1, 2
+_DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME = 1, 5, 10, 14
+# More than any linker writes; a file that says more is a lie.
+_MAX_SEGMENTS = 512
+_MAX_DYNAMIC_BYTES = 1 << 20
+_MAX_STRINGS_BYTES = 64 << 20
+
+
+class ElfError(ValueError):
+    """The file isn't an ELF file that can be read."""
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """The names in one dynamic section."""
+
+    soname: Optional[str]
+    needed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Segment:
+    kind: int
+    offset: int
+    address: int
+    size: int
+
+
+def dynamic(stream: IO[bytes]) -> Dynamic:
+    """Return what the ELF file in `stream` needs; raises ElfError.
+
+    An object file or a static program needs nothing.
+    """
+    try:
+        order, wide, segments = _segments(stream)
+        section = next((item for item in segments if item.kind == _PT_DYNAMIC), None)
+        if section is None:
+            return Dynamic(None, ())
+        if section.size > _MAX_DYNAMIC_BYTES:
+            raise ElfError("its dynamic section is too large")
+        entries = _entries(_read(stream, section.offset, section.size), order, wide)
+        strings = _strings(stream, segments, entries)
+    except struct.error as error:
+        raise ElfError(f"it ends too early: {error}") from error
+    sonames = [_name(strings, value) for tag, value in entries if tag == _DT_SONAME]
+    needed = [_name(strings, value) for tag, value in entries if tag == _DT_NEEDED]
+    return Dynamic(sonames[0] if sonames else None, tuple(needed))
+
+
+def _segments(stream: IO[bytes]) -> tuple[str, bool, list[_Segment]]:
+    ident = _read(stream, 0, 16)
+    if ident[:4] != MAGIC or ident[4] not in (1, 2) or ident[5] not in (1, 2):
+        raise ElfError("it has no ELF header")
+    wide, order = ident[4] == 2, "<" if ident[5] == 1 else ">"
+    # e_phoff, then e_phentsize and e_phnum, at their places in Elf32_Ehdr and Elf64_Ehdr.
+    (table,) = struct.unpack(order + ("Q" if wide else "I"), _at(stream, wide, 32, 28))
+    size, count = struct.unpack(order + "HH", _read(stream, 54 if wide else 42, 4))
+    layout = order + ("IIQQQQQQ" if wide else "IIIIIIII")
+    if count > _MAX_SEGMENTS or (count and size != struct.calcsize(layout)):
+        raise ElfError("its program header table is wrong")
+    raw = _read(stream, table, size * count)
+    segments = []
+    for fields in struct.iter_unpack(layout, raw):
+        if wide:
+            kind, _, offset, address, _, filesize = fields[:6]
+        else:
+            kind, offset, address, _, filesize = fields[:5]
+        segments.append(_Segment(kind, offset, address, filesize))
+    return order, wide, segments
+
+
+def _at(stream: IO[bytes], wide: bool, wide_offset: int, offset: int) -> bytes:
+    return _read(stream, wide_offset if wide else offset, 8 if wide else 4)
+
+
+def _entries(raw: bytes, order: str, wide: bool) -> list[tuple[int, int]]:
+    layout = order + ("QQ" if wide else "II")
+    whole = len(raw) - len(raw) % struct.calcsize(layout)
+    entries = []
+    for tag, value in struct.iter_unpack(layout, raw[:whole]):
+        if tag == 0:
+            break
+        entries.append((tag, value))
+    return entries
+
+
+def _strings(stream: IO[bytes], segments: list[_Segment], entries: list[tuple[int, int]]) -> bytes:
+    tags = dict(entries)
+    if _DT_STRTAB not in tags:
+        return b""
+    address, size = tags[_DT_STRTAB], tags.get(_DT_STRSZ, 0)
+    if size > _MAX_STRINGS_BYTES:
+        raise ElfError("its string table is too large")
+    for item in segments:
+        if item.kind == _PT_LOAD and item.address <= address < item.address + item.size:
+            return _read(stream, item.offset + address - item.address, size)
+    raise ElfError("its string table is in no segment")
+
+
+def _name(strings: bytes, offset: int) -> str:
+    end = strings.find(b"\0", offset)
+    if offset >= len(strings) or end < 0:
+        raise ElfError("a name lies outside the string table")
+    return strings[offset:end].decode("utf-8", "replace")
+
+
+def _read(stream: IO[bytes], offset: int, size: int) -> bytes:
+    try:
+        stream.seek(offset)
+        raw = stream.read(size)
+    except (OSError, OverflowError, ValueError) as error:
+        raise ElfError(f"offset {offset} can't be read") from error
+    if len(raw) != size:
+        raise ElfError("it ends too early")
+    return raw

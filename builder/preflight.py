@@ -1,0 +1,186 @@
+"""Before it takes jobs a builder proves itself, by a trial build in the real sandbox.
+
+Nothing about the target is read off the Pi itself: its own system may be another release, another
+architecture, or emulate the rootfs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from builder import __version__, files, reason, wheel
+from builder import log as build_log
+from builder.build import BuildUnits, Place
+from builder.config import Config, Release
+from builder.systemd import UnitError
+
+TRIAL_KEY = "trial-0-0"
+_SDIST = "trial-0.tar.gz"
+_TRIAL_LIMIT_S = 600.0
+_SSH_PORT = 22
+_AGAIN_S = 600.0
+_BACKEND = Path(__file__).with_name("trial_backend.py")
+_UNITS = tuple(
+    Path("/etc/systemd/system") / name for name in ("wheel-root@.service", "wheel-build@.service")
+)
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a trial build showed. `fingerprint` is of all that it depends on."""
+
+    fingerprint: str
+    refuses: Optional[str]
+    facts: dict[str, Any]
+
+
+def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
+    """Return why wheels made by a builder that sees `facts` would be wrong, or None."""
+    if facts["machine"] != release.machine:
+        return (
+            f"uname -m says {facts['machine']} in the rootfs and {release.name} needs "
+            f"{release.machine}: boot a 32-bit kernel (arm_64bit=0 in config.txt, then reboot)"
+        )
+    if facts["python_version"] != release.python_version:
+        return (
+            f"the rootfs has Python {facts['python_version']} and {release.name} has "
+            f"{release.python_version}: its rootfs is of another release; run site.yml again"
+        )
+    if facts["compiler"] != facts["python_triple"]:
+        return (
+            f"the compiler of the rootfs makes code for {facts['compiler']}, and its Python is "
+            f"{facts['python_triple']}: remove the other compiler from builder_apt_packages"
+        )
+    if facts["tag"] != release.tag or release.tag not in facts["accepted_tags"]:
+        return (
+            f"a wheel of this rootfs is tagged {facts['tag']}, and {release.name} is "
+            f"{release.tag}: correct the facts of the release or its rootfs"
+        )
+    if facts["reached"]:
+        return (
+            f"a build can reach {', '.join(facts['reached'])}: the firewall isn't loaded; "
+            "see systemctl status nftables on the Pi"
+        )
+    return None
+
+
+def trial_sdist(probes: Sequence[tuple[str, int]]) -> bytes:
+    """Return a tiny sdist whose backend writes down what it sees, and which `probes` it reaches."""
+    contents = {
+        "PKG-INFO": b"Metadata-Version: 2.1\nName: trial\nVersion: 0\n",
+        "pyproject.toml": (
+            b"[build-system]\nrequires = []\n"
+            b'build-backend = "trial_backend"\nbackend-path = ["."]\n'
+        ),
+        "trial_backend.py": _BACKEND.read_bytes(),
+        "probe.json": json.dumps(list(probes)).encode(),
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, raw in contents.items():
+            member = tarfile.TarInfo(f"trial-0/{name}")
+            member.size = len(raw)
+            archive.addfile(member, io.BytesIO(raw))
+    return buffer.getvalue()
+
+
+class Preflight:
+    """Knows whether this builder may take jobs. A trial counts until what it saw changes."""
+
+    def __init__(
+        self, config: Config, units: BuildUnits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.config = config
+        self.units = units
+        self.clock = clock
+        self._path = config.state_dir / "preflight.json"
+        self._last_trial: Optional[float] = None
+
+    def refusal(self, *, again: bool = False) -> Optional[str]:
+        """Return why this builder must take no jobs, or None. `again`: don't trust an old trial."""
+        return self.verdict(again=again).refuses
+
+    def verdict(self, *, again: bool = False) -> Verdict:
+        """Return the verdict on this builder as it is now, from a new trial where it takes one."""
+        fingerprint = self._fingerprint()
+        old = self._stored()
+        if old is not None and old.fingerprint == fingerprint and not again:
+            if old.refuses is None:
+                return old
+            if self._last_trial is not None and self.clock() - self._last_trial < _AGAIN_S:
+                return old
+        self._last_trial = self.clock()
+        verdict = self._trial(fingerprint)
+        logger.info("trial build: %s", verdict.refuses or "this builder makes the right wheels")
+        self._store(verdict)
+        return verdict
+
+    def _trial(self, fingerprint: str) -> Verdict:
+        place = Place(self.config.work_dir / TRIAL_KEY)
+        try:
+            self.units.start_root(TRIAL_KEY)
+            (place.sdist / _SDIST).write_bytes(trial_sdist(self._probes()))
+            (place.sdist / "build.env").write_text(f"SDIST=/in/{_SDIST}\n", encoding="ascii")
+            outcome = self.units.build(TRIAL_KEY, _TRIAL_LIMIT_S)
+            self.units.end_processes(TRIAL_KEY)
+            if not outcome.succeeded:
+                log, _ = build_log.trimmed(place.log, self.config.log_max_bytes)
+                why = reason.of(outcome, log.decode("utf-8", "replace"), _TRIAL_LIMIT_S)
+                return Verdict(fingerprint, f"the trial build failed: {why}", {})
+            copy = self.config.spool_dir / "tmp" / "trial.whl"
+            wheel.take(place.wheels, copy, self.config.wheel_max_bytes)
+            with zipfile.ZipFile(copy) as archive:
+                facts = json.loads(archive.read("trial-0.dist-info/facts.json"))
+            copy.unlink()
+            refuses = judge(facts, self.config.release)
+            facts["accepted_tags"] = facts["accepted_tags"][:1]
+            return Verdict(fingerprint, refuses, facts)
+        except (UnitError, OSError, wheel.WheelError, zipfile.BadZipFile, KeyError) as error:
+            return Verdict(fingerprint, f"the trial build can't be made: {error}", {})
+        finally:
+            self.units.remove(TRIAL_KEY)
+
+    def _probes(self) -> list[tuple[str, int]]:
+        # Every farm host listens on ssh, this one too.
+        return [(address, _SSH_PORT) for address in self.config.forbidden_addresses]
+
+    def _fingerprint(self) -> str:
+        """Hash all that a trial depends on; a boot too, since firewall and kernel come up anew."""
+        status = (self.config.rootfs / "var/lib/dpkg/status").stat()
+        seen = [
+            __version__,
+            _BACKEND.read_text(encoding="utf-8"),
+            repr(asdict(self.config.release)),
+            repr(self.config.forbidden_addresses),
+            repr((status.st_ino, status.st_mtime_ns, status.st_size)),
+            Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"),
+            repr(tuple(os.uname())),
+            *(path.read_text(encoding="utf-8") for path in _UNITS if path.exists()),
+        ]
+        return hashlib.sha256("\0".join(seen).encode()).hexdigest()
+
+    def _stored(self) -> Optional[Verdict]:
+        try:
+            return Verdict(**json.loads(self._path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def _store(self, verdict: Verdict) -> None:
+        try:
+            files.write_json(self._path, asdict(verdict), self._path.with_suffix(".new"))
+        except OSError as error:
+            if not files.is_full(error):
+                raise
+            logger.warning("the trial's verdict can't be kept: %s", error)

@@ -1,0 +1,87 @@
+"""The builder service: one job after the other, for as long as this Pi may take jobs.
+
+It has no way to end but being killed, and it may be killed at any moment: what was under way is
+found in the spool, and a build under way goes on in its own unit, when it starts again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Optional
+
+from builder import agree, files, status
+from builder.build import Builder
+from builder.config import Config
+from builder.preflight import Preflight
+from builder.spool import Spool
+from builder.systemd import Units
+
+_IDLE_S = 2.0
+_REFUSING_S = 30.0
+logger = logging.getLogger(__name__)
+
+
+class Service:
+    """Holds what one run of the service knows."""
+
+    def __init__(self, config: Config, units: Units) -> None:
+        self.config = config
+        self.units = units
+        self.spool = Spool(config.spool_dir)
+        self.builder = Builder(config, self.spool, units)
+        self.preflight = Preflight(config, units)
+        self._said: Optional[str] = ""
+
+    def start(self) -> Optional[str]:
+        """Bring to an end, or queue again, what a kill cut off; remove what else it left.
+
+        Returns why this Pi had better prove itself again, or None.
+        """
+        self._say("the builder service has just started, and proves itself first")
+        started = self.spool.recover()
+        for key in self.units.keys() - {job.key for job in started}:
+            self.units.remove(key)
+        troubles = [self.builder.resume(job) for job in started]
+        return next((trouble for trouble in troubles if trouble), None)
+
+    def step(self, trouble: Optional[str]) -> tuple[Optional[str], float]:
+        """Build the next job, if this Pi may and there is one.
+
+        Takes and returns the trouble that the last job met with, or None; also returns how many
+        seconds to wait before the next step.
+        """
+        free = files.free_bytes(self.config.spool_dir)
+        refuses = agree.low_disk(self.config, free) or self.preflight.refusal(
+            again=trouble is not None
+        )
+        self._say(refuses)
+        if refuses:
+            return None, _REFUSING_S
+        try:
+            job = self.spool.take(time.time())
+        except OSError as error:
+            if not files.is_full(error):
+                raise
+            job, trouble = None, f"disk full: {error}"
+        else:
+            trouble = None if job is None else self.builder.build(job)
+        if trouble:
+            self._say(trouble)
+            return trouble, _REFUSING_S
+        return None, 0.0 if job else _IDLE_S
+
+    def _say(self, refuses: Optional[str]) -> None:
+        if refuses != self._said:
+            (logger.warning if refuses else logger.info)("%s", refuses or "takes jobs")
+            status.write(self.config.status_path, refuses)
+            self._said = refuses
+
+
+def serve(config: Config) -> None:
+    """Run the service; never returns."""
+    service = Service(config, Units())
+    trouble = service.start()
+    while True:
+        trouble, wait_s = service.step(trouble)
+        time.sleep(wait_s)

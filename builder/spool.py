@@ -1,0 +1,218 @@
+"""A builder's own queue on its disk, with maildir manners.
+
+    jobs/KEY.json  ->  running/KEY.json  ->  done/KEY.json      a rename each
+    results/KEY/{result.json,log.txt,WHEEL}                     stands before the rename to done
+
+A job is in exactly one of the three at any moment: a kill or a power cut in the middle of anything
+here leaves it where it was or where it was going. Every change of state holds the lock, since the
+service and the master's calls both come here; the kernel drops it with the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Optional
+
+from builder import files
+from builder.job import Job, JobError, Result, check_key, dump, parse
+
+_STATES = ("jobs", "running", "done")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was in the spool at one moment, oldest first."""
+
+    queued: tuple[Job, ...]
+    running: tuple[Job, ...]
+    done: tuple[str, ...]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Every job that the spool holds, in whatever state."""
+        return frozenset(
+            {job.key for job in self.queued} | {job.key for job in self.running} | set(self.done)
+        )
+
+
+class Spool:
+    """The queue under one directory, which the builder role makes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.jobs = root / "jobs"
+        self.running = root / "running"
+        self.done = root / "done"
+        self.results = root / "results"
+        self.tmp = root / "tmp"
+
+    def make(self) -> None:
+        """Make the directories that aren't there."""
+        for path in (self.jobs, self.running, self.done, self.results, self.tmp):
+            path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the spool for one change of state."""
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def snapshot(self) -> Snapshot:
+        """Return what is in the spool; a job file that can't be read counts as not there."""
+        with self.locked():
+            return self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
+        queued = sorted(self._read(self.jobs), key=_order)
+        running = sorted(self._read(self.running), key=_order)
+        return Snapshot(tuple(queued), tuple(running), tuple(sorted(_keys(self.done))))
+
+    def _read(self, state: Path) -> Iterator[Job]:
+        for key in _keys(state):
+            path = state / f"{key}.json"
+            try:
+                job = parse(json.loads(path.read_text(encoding="utf-8")))
+            except (JobError, ValueError):
+                # Every write here is synced before its rename, so this is a dying disk. Without
+                # the file the report doesn't show the job, and the master queues it again at once.
+                path.unlink()
+                continue
+            yield job
+
+    def add(self, job: Job) -> bool:
+        """Queue `job` unless the spool has it in any state; return whether it was added."""
+        with self.locked():
+            if any((self.root / state / f"{job.key}.json").exists() for state in _STATES):
+                return False
+            self._write(self.jobs, job.waiting(queued_at=time.time()))
+            return True
+
+    def _write(self, state: Path, job: Job) -> None:
+        name = f"{job.key}.json"
+        files.write_json(state / name, dump(job), self.tmp / name)
+
+    def _move(self, key: str, source: Path, target: Path) -> None:
+        name = f"{check_key(key)}.json"
+        (source / name).rename(target / name)
+        files.sync_dir(target)
+        files.sync_dir(source)
+
+    def withdraw(self, key: str) -> bool:
+        """Take back a job that isn't started; return whether there was one."""
+        with self.locked():
+            return self._unlink(self.jobs, key)
+
+    def acknowledge(self, key: str) -> bool:
+        """Remove a result that the master has recorded; return whether there was one.
+
+        The payload goes first: cut off between the two, the next acknowledgement ends it.
+        """
+        with self.locked():
+            files.remove(self.results / check_key(key))
+            return self._unlink(self.done, key)
+
+    def _unlink(self, state: Path, key: str) -> bool:
+        path = state / f"{check_key(key)}.json"
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        files.sync_dir(state)
+        return there
+
+    def take(self, now: float) -> Optional[Job]:
+        """Start the next job: highest priority, then oldest, if its time has come.
+
+        Raises OSError, with the job still queued, when the disk is full.
+        """
+        with self.locked():
+            ready = [job for job in self._snapshot().queued if job.not_before <= now]
+            if not ready:
+                return None
+            job = replace(ready[0], started_at=now)
+            self._move(job.key, self.jobs, self.running)
+            try:
+                self._write(self.running, job)
+            except OSError:
+                self._move(job.key, self.running, self.jobs)
+                raise
+            return job
+
+    def put_back(self, job: Job) -> None:
+        """Queue a started job again, as `job` says now."""
+        with self.locked():
+            # Without a start time it is known as being on its way back, whatever happens between.
+            # A full disk costs what `job` says now, but never the job.
+            try:
+                self._write(self.running, job.waiting())
+            except OSError as error:
+                if not files.is_full(error):
+                    raise
+            self._move(job.key, self.running, self.jobs)
+
+    def finish(self, result: Result, log: bytes, wheel: Optional[Path]) -> None:
+        """Put the result of a started job where the master collects it.
+
+        `wheel` is a finished file inside tmp/, which moves into the result. Raises OSError, with
+        nothing changed but the wheel's place, when the disk is full.
+        """
+        folder = self.tmp / f"{check_key(result.key)}.result"
+        with self.locked():
+            files.remove(folder)
+            try:
+                folder.mkdir()
+                files.write_synced(folder / "log.txt", log)
+                if wheel is not None and result.wheel is not None:
+                    wheel.rename(folder / result.wheel.filename)
+                files.write_synced(
+                    folder / "result.json", json.dumps(dump(result), indent=1).encode()
+                )
+                files.sync_dir(folder)
+            except OSError:
+                files.remove(folder)
+                raise
+            files.remove(self.results / result.key)
+            folder.rename(self.results / result.key)
+            files.sync_dir(self.results)
+            self._move(result.key, self.running, self.done)
+
+    def recover(self) -> tuple[Job, ...]:
+        """Clear what a kill left behind and return the jobs that were being built.
+
+        A job whose result stands completes; one that was only on its way between two states is
+        queued again. For the service's start: nothing else may be building.
+        """
+        self.make()
+        with self.locked():
+            for path in self.tmp.iterdir():
+                files.remove(path)
+            interrupted = []
+            for job in self._snapshot().running:
+                if (self.results / job.key / "result.json").exists():
+                    self._move(job.key, self.running, self.done)
+                elif job.started_at is None:
+                    self._move(job.key, self.running, self.jobs)
+                else:
+                    interrupted.append(job)
+            done = set(_keys(self.done))
+            for path in self.results.iterdir():
+                if path.name not in done:
+                    files.remove(path)
+            return tuple(interrupted)
+
+
+def _order(job: Job) -> tuple[float, float, str]:
+    return (-job.priority, job.queued_at, job.key)
+
+
+def _keys(state: Path) -> list[str]:
+    return [path.stem for path in state.iterdir() if path.suffix == ".json"]

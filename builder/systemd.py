@@ -1,0 +1,115 @@
+"""The two units of a build, through systemctl, as the user that polkit lets start just these."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+
+from builder.job import KEY, check_key
+
+# systemd.exec(5): these statuses mean that systemd couldn't set up the process.
+_SETUP_STATUS = range(200, 246)
+_INSTANCE = re.compile(r"^wheel-(?:root|build)@(?P<key>[^.]+)\.service\b")
+
+
+class UnitError(Exception):
+    """A unit couldn't be started: this Pi's fault, never the package's."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the build's unit ended: `result` is systemd's word (systemd.exec(5), $SERVICE_RESULT)."""
+
+    result: str
+    exit_status: int = 0
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether pip itself said that all is well."""
+        return self.result == "success"
+
+
+class Units:
+    """Starts, waits for and stops the units of builds."""
+
+    def start_root(self, key: str) -> None:
+        """Make the root and the folders of a build; raises UnitError."""
+        self._systemctl("start", f"wheel-root@{check_key(key)}.service")
+
+    def build(self, key: str, timeout_s: float | None = None) -> Outcome:
+        """Run the build, or wait for the one that is running, and return how it ended.
+
+        Raises UnitError when the sandbox couldn't be set up.
+        """
+        unit = f"wheel-build@{check_key(key)}.service"
+        try:
+            self._systemctl("start", unit, check=False, timeout_s=timeout_s)
+        except subprocess.TimeoutExpired:
+            self._systemctl("stop", unit)
+            return Outcome("timeout")
+        return self.outcome(key)
+
+    def is_building(self, key: str) -> bool:
+        """Whether the build of `key` runs or has ended without being looked at."""
+        state = self._show(key)["ActiveState"]
+        return state in ("activating", "active", "failed", "deactivating")
+
+    def outcome(self, key: str) -> Outcome:
+        """Return how the build of `key` ended; raises UnitError when it never began."""
+        state = self._show(key)
+        result, status = state["Result"], int(state["ExecMainStatus"] or 0)
+        if state["ActiveState"] == "active":
+            return Outcome("success")
+        setup = result == "exit-code" and status in _SETUP_STATUS
+        if state["ActiveState"] != "failed" or setup or result == "resources":
+            raise UnitError(
+                f"wheel-build@{key}.service couldn't start: it is {state['ActiveState']}, result "
+                f"{result}, status {status}; see journalctl -u wheel-build@{key}"
+            )
+        return Outcome(result, status)
+
+    def _show(self, key: str) -> dict[str, str]:
+        answer = self._systemctl(
+            "show",
+            "--property=ActiveState,Result,ExecMainStatus",
+            f"wheel-build@{check_key(key)}.service",
+        )
+        return dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
+
+    def end_processes(self, key: str) -> None:
+        """Kill whatever a build left running, so that its files stay as they are."""
+        self._systemctl("stop", f"wheel-build@{check_key(key)}.service", check=False)
+
+    def remove(self, key: str) -> None:
+        """Stop both units of a build; its root and its folders are gone afterwards."""
+        for unit in (f"wheel-build@{check_key(key)}.service", f"wheel-root@{key}.service"):
+            self._systemctl("stop", unit, check=False)
+            self._systemctl("reset-failed", unit, check=False)
+
+    def keys(self) -> frozenset[str]:
+        """Return the keys of which a unit is loaded."""
+        answer = self._systemctl(
+            "list-units", "--all", "--plain", "--no-legend", "wheel-root@*", "wheel-build@*"
+        )
+        found = (_INSTANCE.match(line) for line in answer.splitlines())
+        keys = (match["key"] for match in found if match)
+        return frozenset(key for key in keys if KEY.fullmatch(key))
+
+    def _systemctl(
+        self, verb: str, *arguments: str, check: bool = True, timeout_s: float | None = None
+    ) -> str:
+        process = subprocess.run(
+            ["systemctl", "--no-ask-password", verb, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if check and process.returncode != 0:
+            raise UnitError(
+                f"systemctl {verb} {arguments[-1]} failed: {process.stderr.strip()}; "
+                f"see journalctl -u {arguments[-1]}"
+            )
+        return process.stdout
