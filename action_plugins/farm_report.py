@@ -1,0 +1,269 @@
+"""Ansible action: prints what the farm is doing, and follows a run until it is published.
+
+The master says what there is to tell (library/build_info.py); this prints it while it happens,
+which a module can't, and decides when to stop. It runs on the control node.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import mmap
+import os
+import sys
+import time
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+DOCUMENTATION = r"""
+module: farm_report
+short_description: Print what the farm is doing
+description:
+  - Prints the text of M(build_info), and returns all that it returns.
+  - With O(follow), prints progress until the run is built and published, then its summary.
+  - Give it C(delegate_to) the master; it is where the state is read.
+  - Interrupting it (ctrl-C) stops the following only. The farm goes on building.
+author:
+  - Wheelyard
+attributes:
+  check_mode:
+    support: full
+    description: Reads only. Follows nothing in check mode.
+  diff_mode:
+    support: none
+    description: There is nothing that could differ.
+options:
+  config_path:
+    description: The master's settings.
+    type: path
+    default: /etc/wheelyard/master.json
+  view:
+    description: What to print when not following.
+    type: str
+    choices: [status, progress, summary]
+    default: status
+  since:
+    description: When the run began, ISO 8601 with its time zone.
+    type: str
+  targets:
+    description: Only these targets.
+    type: list
+    elements: str
+  job_ids:
+    description: Only these jobs belong to the run.
+    type: list
+    elements: int
+  follow:
+    description: Print progress until the run is published. Needs O(since).
+    type: bool
+    default: false
+  interval_s:
+    description: Seconds between two looks at the farm.
+    type: float
+    default: 5
+  patience_s:
+    description:
+      - For how many seconds a run may stand still before it is given up.
+      - It stands still when nobody is left to build its jobs, when it can't be published, when no
+        round ends, and when the master doesn't answer.
+    type: float
+    default: 600
+"""
+
+EXAMPLES = r"""
+- name: Follow the run
+  farm_report:
+    follow: true
+    since: "{{ plan.planned_at }}"
+    targets:
+      - bookworm
+  delegate_to: master
+"""
+
+RETURN = r"""
+run:
+  description: How the run ended, as M(build_info) says it.
+  type: dict
+  returned: always
+"""
+
+REPEAT_AFTER_S = 60.0
+"""Progress is printed again after this time even when nothing changed, to show that it lives."""
+
+INTERRUPTED = (
+    "Stopped following; the farm goes on building and publishing."
+    " ansible-playbook playbooks/status.yml shows how far it is."
+)
+
+display = Display()
+
+# An action runs in a worker process, and on ctrl-C Ansible ends the workers with no last word. The
+# page that all its processes share tells the main one, when it exits, that it ended a follower.
+_following = mmap.mmap(-1, 1)
+
+
+def _say_that_the_farm_goes_on(main_process: int = os.getpid()) -> None:
+    if os.getpid() == main_process and _following[0]:
+        print(INTERRUPTED, file=sys.stderr)  # noqa: T201 -- Display is closed by now
+
+
+atexit.register(_say_that_the_farm_goes_on)
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    _supports_check_mode = True
+    _requires_connection = True
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        spec = {
+            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
+            "view": {
+                "type": "str",
+                "choices": ["status", "progress", "summary"],
+                "default": "status",
+            },
+            "since": {"type": "str"},
+            "targets": {"type": "list", "elements": "str"},
+            "job_ids": {"type": "list", "elements": "int"},
+            "follow": {"type": "bool", "default": False},
+            "interval_s": {"type": "float", "default": 5},
+            "patience_s": {"type": "float", "default": 600},
+        }
+        _, args = self.validate_argument_spec(
+            argument_spec=spec, required_if=[("follow", True, ("since",))]
+        )
+        if args["follow"] and not self._task.check_mode:
+            return self._follow(args, variables)
+        info = self._read(args, args["view"], variables)
+        if not info.get("failed"):
+            self._print(info["lines"])
+        return info
+
+    def _read(self, args: dict[str, Any], view: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """What build_info on the master returns. Raises AnsibleConnectionFailure."""
+        names = ("config_path", "since", "targets", "job_ids")
+        module_args = {name: args[name] for name in names if args[name] is not None}
+        result: dict[str, Any] = self._execute_module(
+            module_name="build_info", module_args={**module_args, "view": view}, task_vars=variables
+        )
+        if result.get("unreachable"):
+            raise AnsibleConnectionFailure(str(result.get("msg")))
+        return result
+
+    def _follow(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        """Prints progress until the run is done or given up, then its summary.
+
+        Raises AnsibleActionFail when it was given up.
+        """
+        patience = Patience(args["patience_s"])
+        printed = Printed()
+        gave_up = None
+        _following[0] = 1
+        try:
+            while True:
+                started = time.monotonic()
+                info, problem = self._look(args, variables)
+                if info is not None:
+                    if info["run"]["done"]:
+                        break
+                    if printed.is_news(info, started):
+                        self._print(info["lines"])
+                    problem = standstill(info)
+                elif problem and printed.is_new_problem(problem):
+                    display.display(f"{problem}; still trying")
+                if patience.is_over(problem, started):
+                    gave_up = problem
+                    break
+                time.sleep(max(0.0, args["interval_s"] - (time.monotonic() - started)))
+            if info is not None:
+                info = self._read(args, "summary", variables)
+                self._print(["", *info.get("lines", [])])
+        finally:
+            _following[0] = 0
+        if gave_up:
+            raise AnsibleActionFail(f"Given up after {patience.limit_s:.0f} s: {gave_up}")
+        return info or {}
+
+    def _look(
+        self, args: dict[str, Any], variables: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, str | None]:
+        """The state, or why it could not be read: a master may be rebooted while it's followed."""
+        try:
+            info = self._read(args, "progress", variables)
+        except AnsibleConnectionFailure as error:
+            # The connection that failed is of no use any more.
+            self._connection.reset()
+            return None, f"the master doesn't answer ({' '.join(str(error).split())})"
+        if info.get("failed"):
+            return None, str(info.get("msg"))
+        return info, None
+
+    def _print(self, lines: list[str]) -> None:
+        for line in lines:
+            display.display(line)
+
+
+def standstill(info: dict[str, Any]) -> str | None:
+    """Why the run does not get on, None while it does (or may)."""
+    run = info["run"]
+    stuck_jobs = sum(run["left"][target]["jobs"] for target in run["stuck"])
+    if run["outstanding"] and stuck_jobs == run["outstanding"]:
+        return "\n".join(run["stuck"].values())
+    trouble: dict[str, str] = info["trouble"]
+    for what in ("round", "claims"):
+        if what in trouble:
+            return trouble[what]
+    if not run["outstanding"]:
+        return trouble.get("publish", "all is built, but not all is published")
+    return None
+
+
+class Patience:
+    """For how long one kind of problem has lasted without a break."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self._since: float | None = None
+
+    def is_over(self, problem: str | None, now_s: float) -> bool:
+        if problem is None:
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = now_s
+        return now_s - self._since >= self.limit_s
+
+
+class Printed:
+    """What was printed last, so that only news is."""
+
+    def __init__(self) -> None:
+        self._news: str | None = None
+        self._problem: str | None = None
+        self._at = 0.0
+
+    def is_news(self, info: dict[str, Any], now_s: float) -> bool:
+        """Whether jobs moved or a builder took up something else, or a minute is over."""
+        self._problem = None
+        builders = [
+            [b["name"], b["state"], b["queued"], b["running"] and {**b["running"], "for_s": 0}]
+            for b in info["builders"]
+        ]
+        jobs = {target: left["jobs"] for target, left in info["run"]["left"].items()}
+        news = json.dumps([jobs, info["run"]["results"], builders], sort_keys=True)
+        if news == self._news and now_s - self._at < REPEAT_AFTER_S:
+            return False
+        self._news, self._at = news, now_s
+        return True
+
+    def is_new_problem(self, problem: str) -> bool:
+        is_new = problem != self._problem
+        self._problem = problem
+        return is_new

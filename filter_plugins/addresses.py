@@ -1,0 +1,33 @@
+"""Filters for addresses, which firewalls, pg_hba.conf and certificates each write in their own way.
+
+{{ 'fd77::10' | address_version }}     6
+{{ 'fd77::10' | subject_alt_name }}    IP:fd77::10
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+
+def address_version(text: object) -> int:
+    """6 or 4 for an IPv6 or IPv4 address, 0 for anything else (a name, a network, a zone index)."""
+    try:
+        address = ipaddress.ip_address(str(text))
+    except ValueError:
+        return 0
+    return 0 if getattr(address, "scope_id", None) else address.version
+
+
+def subject_alt_name(subject: object) -> str:
+    """A DNS name or an address as OpenSSL and community.crypto write it in a certificate."""
+    return f"IP:{subject}" if address_version(subject) else f"DNS:{subject}"
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """The filters by the names that playbooks use."""
+        return {"address_version": address_version, "subject_alt_name": subject_alt_name}

@@ -1,0 +1,169 @@
+"""Ansible module: what the farm is doing, as data and as text."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: build_info
+short_description: Tell what the farm is doing
+description:
+  - Reads queue, builders and the state of one run from the database, on the master.
+  - The work is in C(master/info.py) and C(master/report.py).
+author:
+  - Wheelyard
+attributes:
+  check_mode:
+    support: full
+    description: Reads only.
+  diff_mode:
+    support: none
+    description: There is nothing that could differ.
+options:
+  config_path:
+    description: The master's settings.
+    type: path
+    default: /etc/wheelyard/master.json
+  view:
+    description: Which text RV(lines) holds.
+    type: str
+    choices: [status, progress, summary]
+    default: status
+  since:
+    description: When the run began, ISO 8601 with its time zone. Without it there is no RV(run).
+    type: str
+  targets:
+    description: Only these targets. All without it.
+    type: list
+    elements: str
+  job_ids:
+    description: Only these jobs belong to the run. All of O(targets) without it.
+    type: list
+    elements: int
+"""
+
+EXAMPLES = r"""
+- name: Read the state of the farm
+  build_info:
+  register: farm
+
+- name: Read how the run of this morning ended
+  build_info:
+    view: summary
+    since: "2026-11-21T06:00:00+00:00"
+    targets:
+      - bookworm
+"""
+
+RETURN = r"""
+now:
+  description: When this was read.
+  type: str
+  returned: always
+targets:
+  description: For each target, how many jobs are in which state.
+  type: dict
+  returned: always
+builders:
+  description: For each builder, what it is, does, and since when it is missing.
+  type: list
+  elements: dict
+  returned: always
+notes:
+  description: When sync, publish and round last ended, and how.
+  type: dict
+  returned: always
+run:
+  description: What the run has done and has left, whether it is done, and why it may never be.
+  type: dict
+  returned: when O(since) is given
+lines:
+  description: The text that O(view) asks for.
+  type: list
+  elements: str
+  returned: always
+"""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+try:
+    from master import config as master_config
+    from master import db, info, report
+    from master.errors import FarmError
+except ImportError as missing:
+    IMPORT_ERROR: ImportError | None = missing
+else:
+    IMPORT_ERROR = None
+
+
+def described(state: report.Info) -> dict[str, Any]:
+    """The state as Ansible returns it: plain types, times in ISO 8601."""
+    data: dict[str, Any] = plain(asdict(state))
+    if state.run is not None:
+        data["run"] |= {
+            "outstanding": state.run.outstanding,
+            "eta_s": report.eta_s(state),
+            "done": not state.run.outstanding and not state.run.unpublished,
+            "stuck": report.stuck(state),
+        }
+    data["trouble"] = report.trouble(state)
+    return data
+
+
+def plain(value: Any) -> Any:
+    """Value with every datetime in it as text."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
+            "view": {
+                "type": "str",
+                "choices": ["status", "progress", "summary"],
+                "default": "status",
+            },
+            "since": {"type": "str"},
+            "targets": {"type": "list", "elements": "str"},
+            "job_ids": {"type": "list", "elements": "int"},
+        },
+        supports_check_mode=True,
+    )
+    if IMPORT_ERROR is not None:
+        module.fail_json(
+            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
+            " run ansible-playbook site.yml"
+        )
+    since_text = module.params["since"]
+    try:
+        since = datetime.fromisoformat(since_text) if since_text else None
+    except ValueError:
+        module.fail_json(msg=f"since is {since_text!r}, and must be a time as ISO 8601 writes it")
+    if since is not None and since.tzinfo is None:
+        module.fail_json(msg=f"since is {since_text!r}, and must have a time zone")
+    try:
+        config = master_config.load(module.params["config_path"])
+        with db.session(config, "readonly") as conn:
+            state = info.read(
+                conn,
+                config,
+                datetime.now(UTC),
+                since=since,
+                targets=module.params["targets"],
+                job_ids=module.params["job_ids"],
+            )
+    except FarmError as error:
+        module.fail_json(msg=str(error))
+    views = {"status": report.status, "progress": report.progress, "summary": report.summary}
+    module.exit_json(changed=False, lines=views[module.params["view"]](state), **described(state))
+
+
+if __name__ == "__main__":
+    main()

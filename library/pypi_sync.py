@@ -1,0 +1,127 @@
+#!/usr/bin/python
+"""Ansible module: learns what the index has of some projects, and queues what is new."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pypi_sync
+short_description: Learn what the index has released, and queue it
+description:
+  - Reads each project's page of the package index (PEP 691, PEP 503), stores its versions and
+    files, and queues those that the targets want. Each project is one transaction.
+  - Runs on the master, as its user and with the Python of its environment.
+  - The work is in C(master/pypi.py), C(master/sync.py) and C(master/plan.py).
+author:
+  - Wheelyard
+attributes:
+  check_mode:
+    support: full
+    description: Reads the index, and says what would be new.
+  diff_mode:
+    support: none
+    description: RV(projects) says it.
+  idempotent:
+    support: full
+    description: What is known already changes nothing.
+options:
+  projects:
+    description: Names of the projects. Those of the settings without it.
+    type: list
+    elements: str
+  targets:
+    description: Names of the targets that get jobs. All active ones without it.
+    type: list
+    elements: str
+  config_path:
+    description: The master's settings.
+    type: path
+    default: /etc/wheelyard/master.json
+"""
+
+EXAMPLES = r"""
+- name: Learn what PyPI has released
+  pypi_sync:
+
+- name: Look into one project, and queue nothing
+  pypi_sync:
+    projects:
+      - spidev
+    targets: []
+"""
+
+RETURN = r"""
+projects:
+  description: >-
+    For each project, how many versions it has, how many are new, how many jobs were queued, how
+    much was ignored, whether anything changed, and the error if it couldn't be read.
+  type: dict
+  returned: always
+errors:
+  description: What went wrong, one line a project. Others are synced all the same.
+  type: list
+  elements: str
+  returned: always
+"""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from ansible.module_utils.basic import AnsibleModule
+
+try:
+    from master import config as master_config
+    from master import db, pypi, sync
+    from master import targets as master_targets
+    from master.errors import FarmError
+except ImportError as missing:
+    IMPORT_ERROR: ImportError | None = missing
+else:
+    IMPORT_ERROR = None
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "projects": {"type": "list", "elements": "str"},
+            "targets": {"type": "list", "elements": "str"},
+            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
+        },
+        supports_check_mode=True,
+    )
+    if IMPORT_ERROR is not None:
+        module.fail_json(
+            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
+            " run ansible-playbook site.yml"
+        )
+    try:
+        config = master_config.load(module.params["config_path"])
+        projects = module.params["projects"]
+        with (
+            db.session(config, "sync") as conn,
+            pypi.Index(config.pypi_url, config.site_url) as index,
+        ):
+            done = sync.projects(
+                conn,
+                index,
+                config.pypi_projects if projects is None else projects,
+                targets=master_targets.active(conn, module.params["targets"]),
+                newest=config.pypi_versions,
+                now=datetime.now(UTC),
+                check=module.check_mode,
+            )
+    except FarmError as error:
+        module.fail_json(msg=str(error))
+    errors = [synced.error for synced in done.values() if synced.error]
+    results = {name: asdict(synced) for name, synced in done.items()}
+    if errors and len(errors) == len(done):
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        module.fail_json(msg=errors[0] + more, projects=results, errors=errors)
+    for error_text in errors:
+        module.warn(error_text)
+    module.exit_json(
+        changed=any(synced.changed for synced in done.values()), projects=results, errors=errors
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+#!/usr/bin/python
+"""Ansible module: brings the database to the schema and the targets of this version."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: schema_migrate
+short_description: Bring the database to the schema and the targets of this version
+description:
+  - Applies the SQL files in C(master/schema) that the database lacks, as its owner, and makes
+    the targets those of the inventory.
+  - Runs on the master, as its user and with the Python of its environment.
+  - The work is in C(master/migrate.py) and C(master/targets.py).
+author:
+  - Wheelyard
+attributes:
+  check_mode:
+    support: full
+    description: Lists what would be applied.
+  diff_mode:
+    support: full
+    description: Shows the names of migrations.
+  idempotent:
+    support: full
+    description: Each migration is applied once.
+options:
+  owner_password:
+    description: Of the database role C(wheelyard_owner). Without it libpq looks for it.
+    type: str
+  targets:
+    description:
+      - The targets that the farm builds for, as the facts of each release of the inventory;
+        others become inactive. Not touched without it.
+      - Of the facts, C(name), C(python_version), C(interpreter_tag), C(abi_tag) and
+        C(platform_tag) are used.
+    type: list
+    elements: dict
+  config_path:
+    description: The master's settings.
+    type: path
+    default: /etc/wheelyard/master.json
+"""
+
+EXAMPLES = r"""
+- name: Bring the schema of the database
+  schema_migrate:
+    owner_password: "{{ lookup('ansible.builtin.file', farm_secrets_dir ~ '/db_owner') }}"
+    targets:
+      - name: bookworm
+        python_version: "3.11"
+        interpreter_tag: cp311
+        abi_tag: cp311
+        platform_tag: linux_armv7l
+"""
+
+RETURN = r"""
+applied:
+  description: Migrations that were applied, or would be in check mode.
+  type: list
+  elements: str
+  returned: always
+targets:
+  description: Targets that were added or changed, or would be.
+  type: list
+  elements: str
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+try:
+    import psycopg2
+
+    from master import config as master_config
+    from master import db, migrate
+    from master import targets as master_targets
+    from master.errors import FarmError
+except ImportError as missing:
+    IMPORT_ERROR: ImportError | None = missing
+else:
+    IMPORT_ERROR = None
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "owner_password": {"type": "str", "no_log": True},
+            "targets": {"type": "list", "elements": "dict"},
+            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
+        },
+        supports_check_mode=True,
+    )
+    if IMPORT_ERROR is not None:
+        module.fail_json(
+            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
+            " run ansible-playbook site.yml"
+        )
+    password = module.params["owner_password"]
+    targets = module.params["targets"]
+    for target in targets or ():
+        lacking = [fact for fact in master_targets.FACTS if fact not in target]
+        if lacking:
+            module.fail_json(
+                msg=f"the release {target.get('name')!r} has no {', '.join(lacking)}:"
+                " add what is missing to its file in playbooks/group_vars"
+            )
+    try:
+        config = master_config.load(module.params["config_path"])
+        with db.session(config, "owner", password) as conn:
+            if module.check_mode:
+                applied = migrate.pending(conn)
+            else:
+                applied = migrate.migrate(conn, config, password)
+            if module.check_mode and applied:
+                # Its tables may not be there yet.
+                changed = sorted(target["name"] for target in targets or ())
+            else:
+                changed = []
+                if targets is not None:
+                    changed = master_targets.register(conn, targets, check=module.check_mode)
+    except FarmError as error:
+        module.fail_json(msg=str(error))
+    except psycopg2.Error as error:
+        module.fail_json(
+            msg=f"a migration of {config.database.name} at {config.database.host} failed and was"
+            f" rolled back: {error}. Restore the schema that this version expects, or report it"
+        )
+    module.exit_json(
+        changed=bool(applied or changed),
+        applied=applied,
+        targets=changed,
+        diff={"before": "", "after": "".join(f"{name}\n" for name in applied + changed)},
+    )
+
+
+if __name__ == "__main__":
+    main()

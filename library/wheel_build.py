@@ -1,0 +1,153 @@
+#!/usr/bin/python
+"""Ansible module: exchange jobs and results with a builder's spool."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: wheel_build
+short_description: Exchange jobs and results with a builder's spool
+description:
+  - Makes the spool of a Pi agree with what the master says, and returns what the spool then holds.
+  - Adds the jobs that aren't there in any state. Removes results and unstarted jobs that the master
+    no longer names, which is how it says that a result is recorded, and unstarted jobs that it
+    takes back.
+  - A job that is being built is left alone. Nothing here waits for a build.
+  - Runs on a builder as its user C(wheelyard-builder). May be killed at any time and run again.
+options:
+  jobs:
+    description: Jobs to add. The C(key) of each is RELEASE-JOB-ATTEMPT.
+    type: list
+    elements: dict
+    default: []
+  leased:
+    description:
+      - The keys of all jobs that this builder holds a lease of.
+      - Whatever isn't among them is taken for recorded.
+    type: list
+    elements: str
+    required: true
+  revoke:
+    description: The keys of jobs to take back, if they aren't started.
+    type: list
+    elements: str
+    default: []
+  config_path:
+    description: The builder's settings.
+    type: path
+    default: /etc/wheelyard/builder.json
+  code_path:
+    description: The folder that holds the C(builder) package.
+    type: path
+    default: /opt/wheelyard
+attributes:
+  check_mode:
+    description: Reports what the spool would hold, and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows the keys before and after.
+    support: full
+  idempotent:
+    description: A second call changes nothing, unless the builder has gone on.
+    support: full
+author: Wheelyard
+"""
+
+EXAMPLES = r"""
+- name: Hand over jobs, and ask what is finished
+  wheel_build:
+    jobs: "{{ handout.jobs }}"
+    leased: "{{ handout.leased }}"
+    revoke: "{{ handout.revoke }}"
+  register: exchange
+"""
+
+RETURN = r"""
+report:
+  description: What the spool holds now, and whether the builder takes more.
+  returned: success
+  type: dict
+  contains:
+    queued:
+      description: Keys of jobs that aren't started, the next one first.
+      type: list
+      elements: str
+    running:
+      description: What is being built, and since when (ISO 8601, UTC).
+      type: list
+      elements: dict
+    done:
+      description: Keys of results that wait in the spool.
+      type: list
+      elements: str
+    free_bytes:
+      description: The room on the spool's disk.
+      type: int
+    refuses:
+      description: Why the builder takes no jobs, or none.
+      type: str
+    service:
+      description: What systemd says of the builder service.
+      type: str
+    version:
+      description: The version of the builder's code.
+      type: str
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.basic import AnsibleModule
+
+if TYPE_CHECKING:
+    from builder.spool import Snapshot
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "jobs": {"type": "list", "elements": "dict", "default": []},
+            "leased": {"type": "list", "elements": "str", "required": True},
+            "revoke": {"type": "list", "elements": "str", "default": []},
+            "config_path": {"type": "path", "default": "/etc/wheelyard/builder.json"},
+            "code_path": {"type": "path", "default": "/opt/wheelyard"},
+        },
+        supports_check_mode=True,
+    )
+    sys.path.insert(0, module.params["code_path"])
+    try:
+        from builder import agree, config, job, spool  # noqa: PLC0415 -- the Pi's own copy
+    except ImportError as error:
+        module.fail_json(msg=f"this host is no provisioned builder: {error}; run site.yml for it")
+    try:
+        settings = config.load(Path(module.params["config_path"]))
+        jobs = [job.parse(document) for document in module.params["jobs"]]
+        store = spool.Spool(settings.spool_dir)
+        before = store.snapshot()
+        changes = agree.plan(before, jobs, module.params["leased"], module.params["revoke"])
+        refuses = None
+        if module.check_mode:
+            after = agree.after(before, changes)
+        else:
+            refuses = agree.apply(store, changes)
+            after = store.snapshot()
+        report = agree.report(settings, after, agree.service_state(), refuses)
+    except (config.ConfigError, job.JobError, OSError) as error:
+        module.fail_json(msg=f"the spool can't be brought to agree: {error}")
+    result = {"changed": bool(changes), "report": report}
+    if module._diff:
+        result["diff"] = {"before": _listing(before), "after": _listing(after)}
+    module.exit_json(**result)
+
+
+def _listing(snapshot: Snapshot) -> str:
+    lines = [f"queued {job.key}" for job in snapshot.queued]
+    lines += [f"running {job.key}" for job in snapshot.running]
+    lines += [f"done {key}" for key in snapshot.done]
+    return "".join(f"{line}\n" for line in sorted(lines))
+
+
+if __name__ == "__main__":
+    main()
