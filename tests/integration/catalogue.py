@@ -1,0 +1,137 @@
+"""A package index that a test can change while it runs, JSON (PEP 691) and HTML (PEP 503) alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from dataclasses import dataclass, field
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+JSON_TYPE = "application/vnd.pypi.simple.v1+json"
+
+
+@dataclass
+class File:
+    """A file as the index lists it. Nothing fetches it."""
+
+    filename: str
+    url: str = ""
+    sha256: str | None = ""
+    size: int | None = 1000
+    upload_time: str | None = "2026-01-01T00:00:00.000000Z"
+    requires_python: str | None = None
+    yanked: bool | str = False
+
+    def __post_init__(self) -> None:
+        self.url = self.url or f"https://files.example/{self.filename}"
+        if self.sha256 == "":
+            self.sha256 = hashlib.sha256(self.filename.encode()).hexdigest()
+
+
+@dataclass
+class Catalogue:
+    """What the index has; may be changed while it runs."""
+
+    projects: dict[str, list[File]] = field(default_factory=dict)
+    has_json: bool = True
+    status: int = 200
+    """Of every answer; what isn't 200 is a breakdown."""
+    kind: str | None = None
+    """Content type of a page, whatever it is."""
+    accepted: list[str] = field(default_factory=list)
+    """The Accept headers of requests, User-Agents after a |."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        """Of its simple API."""
+        return f"http://127.0.0.1:{self.server_address[1]}/simple/"
+
+    def __enter__(self) -> Server:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        catalogue = self.server.catalogue
+        accept = self.headers.get("Accept", "")
+        catalogue.accepted.append(f"{accept}|{self.headers.get('User-Agent')}")
+        parts = self.path.strip("/").split("/")
+        if catalogue.status != 200:
+            self._answer(catalogue.status, "text/plain", b"broken\n")
+        elif parts[0] == "simple" and len(parts) == 2 and parts[1] in catalogue.projects:
+            as_json = catalogue.has_json and JSON_TYPE in accept
+            page = _json if as_json else _html
+            files = catalogue.projects[parts[1]]
+            self._answer(
+                200,
+                catalogue.kind or (JSON_TYPE if as_json else "text/html"),
+                page(parts[1], files).encode(),
+            )
+        else:
+            self._answer(404, "text/plain", b"no such thing\n")
+
+    def _answer(self, status: int, kind: str, data: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its base calls it so
+        """Says nothing."""
+
+
+def _json(name: str, files: list[File]) -> str:
+    return json.dumps(
+        {
+            "meta": {"api-version": "1.1"},
+            "name": name,
+            "versions": [],
+            "files": [
+                {
+                    "filename": file.filename,
+                    "url": file.url,
+                    "hashes": {"sha256": file.sha256} if file.sha256 else {},
+                    "size": file.size,
+                    "upload-time": file.upload_time,
+                    "requires-python": file.requires_python,
+                    "yanked": file.yanked,
+                }
+                for file in files
+            ],
+        }
+    )
+
+
+def _html(name: str, files: list[File]) -> str:
+    return (
+        f"<!DOCTYPE html>\n<html><body><h1>{name}</h1>\n{''.join(map(_link, files))}</body></html>"
+    )
+
+
+def _link(file: File) -> str:
+    attributes = ""
+    if file.requires_python:
+        attributes += f' data-requires-python="{escape(file.requires_python)}"'
+    if file.yanked is not False:
+        attributes += f' data-yanked="{escape("" if file.yanked is True else file.yanked)}"'
+    fragment = f"#sha256={file.sha256}" if file.sha256 else ""
+    return f'<a href="{file.url}{fragment}"{attributes}>{file.filename}</a><br>\n'

@@ -1,0 +1,72 @@
+"""A migrated database for each test, on one PostgreSQL for all of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from master import config as master_config
+from master import db, migrate
+from master.config import Config
+from tests.integration.cluster import ROLES, Cluster
+from tests.integration.farm import Farm
+
+_numbers = itertools.count(1)
+
+
+def make_config(cluster: Cluster, database: str, state_dir: Path) -> Config:
+    return master_config.parse(
+        {
+            "database": {"host": str(cluster.root), "port": cluster.port, "name": database},
+            "state_dir": str(state_dir),
+            "pypi_url": None,
+            "pypi_projects": [],
+            "pypi_versions": "all",
+            "spool_depth": 3,
+            "builder_lost_after_s": 900,
+            "wheel_max_bytes": 1 << 20,
+            "min_free_bytes": 1,
+            "site_url": "https://farm.example",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running PostgreSQL with the farm's roles, and a migrated database `template`."""
+    cluster = Cluster()
+    try:
+        cluster.execute(*(f"CREATE ROLE wheelyard_{role} LOGIN" for role in ROLES))
+        cluster.execute("CREATE DATABASE template OWNER wheelyard_owner")
+        config = make_config(cluster, "template", tmp_path_factory.mktemp("template"))
+        conn = db.connect(config, "owner")
+        try:
+            migrate.migrate(conn, config, None)
+        finally:
+            conn.close()
+        yield cluster
+    finally:
+        cluster.remove()
+
+
+@pytest.fixture
+def config(cluster: Cluster, tmp_path: Path) -> Iterator[Config]:
+    """The settings of a farm whose database is empty and whose state is in tmp_path/state."""
+    name = f"farm{next(_numbers)}"
+    cluster.execute(
+        f"CREATE DATABASE {name} OWNER wheelyard_owner TEMPLATE template STRATEGY file_copy"
+    )
+    config = make_config(cluster, name, tmp_path / "state")
+    for folder in (config.incoming, config.store, config.intents):
+        folder.mkdir(parents=True)
+    yield config
+    cluster.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def farm(cluster: Cluster, config: Config) -> Farm:
+    """A farm that builds for bookworm and trixie, and has nothing to do."""
+    return Farm(cluster, config)

@@ -1,0 +1,168 @@
+"""Following a run, as an operator does: ansible-playbook, the real module, a real database."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from master.config import Config
+from tests.integration.cluster import Cluster
+from tests.integration.test_info import Farm
+
+ROOT = Path(__file__).parents[2]
+
+PLAYBOOK = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - name: Follow
+      farm_report: "{{ arguments }}"
+      vars:
+        ansible_python_interpreter: "{{ ansible_playbook_python }}"
+"""
+
+
+@dataclass
+class Follower:
+    farm: Farm
+    folder: Path
+    settings: Path
+
+    def start(self, **arguments: Any) -> subprocess.Popen[str]:
+        """ansible-playbook with one farm_report task; its words come on stdout."""
+        playbook = self.folder / "follow.yml"
+        playbook.write_text(PLAYBOOK)
+        values = {
+            "config_path": str(self.settings),
+            "since": (datetime.now(UTC) - timedelta(seconds=1)).isoformat(),
+            "follow": True,
+            "interval_s": 0.1,
+            "patience_s": 60,
+            **arguments,
+        }
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "--inventory=localhost,",
+            f"--extra-vars={json.dumps({'arguments': values})}",
+            str(playbook),
+        ]
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture
+def follower(cluster: Cluster, config: Config, tmp_path: Path) -> Iterator[Follower]:
+    settings = tmp_path / "master.json"
+    database = config.database
+    settings.write_text(
+        json.dumps(
+            {
+                "database": {"host": database.host, "port": database.port, "name": database.name},
+                "state_dir": str(config.state_dir),
+                "pypi_projects": [],
+                "site_url": config.site_url,
+            }
+        )
+    )
+    conn = cluster.connect(database.name)
+    yield Follower(Farm(conn, config), tmp_path, settings)
+    conn.close()
+
+
+def until(process: subprocess.Popen[str], words: str) -> str:
+    """All that was said until a line has these words; all there is when none ever has."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if words in line:
+            break
+    return said
+
+
+def test_a_run_is_followed_until_it_is_published(follower: Follower) -> None:
+    farm = follower.farm
+    target = farm.target("bookworm")
+    pi1 = farm.builder("pi1", target, last_seen_at=datetime.now(UTC))
+    job = farm.job(farm.version("spidev", "1"), target)
+    with follower.start() as process:
+        said = until(process, "pi1")
+        assert "1 left for bookworm" in said
+        farm.one(
+            "UPDATE jobs SET state = 'built', attempt = 1, finished_at = now()"
+            " WHERE job_id = %s RETURNING 1",
+            job,
+        )
+        farm.build(job, pi1, 65.0)
+        farm.one("UPDATE projects SET dirty_since = now() RETURNING 1")
+        said = until(process, "1 project to publish")
+        assert "Done and published" not in said
+        farm.one("UPDATE projects SET dirty_since = NULL RETURNING 1")
+        said = until(process, "never said")
+    assert "bookworm      1       0        0       0   1 min 5 s" in said
+    assert "Done and published" in said
+    assert process.returncode == 0
+
+
+def test_interrupting_stops_following_only_and_says_so(follower: Follower) -> None:
+    farm = follower.farm
+    farm.job(farm.version("spidev", "1"), farm.target("bookworm"))
+    with follower.start() as process:
+        until(process, "1 left for bookworm")
+        process.send_signal(signal.SIGINT)
+        said = until(process, "never said")
+    assert "Stopped following; the farm goes on building" in said
+    assert process.returncode != 0
+
+
+def test_a_run_that_nobody_can_build_is_given_up(follower: Follower) -> None:
+    farm = follower.farm
+    target = farm.target("bookworm")
+    lost = datetime.now(UTC) - timedelta(days=1)
+    farm.builder("pi1", target, last_seen_at=lost, missing_since=lost)
+    farm.job(farm.version("spidev", "1"), target)
+    with follower.start(patience_s=1) as process:
+        said = until(process, "never said")
+    assert "1 job left to build" in said
+    assert "Given up after 1 s: bookworm: 1 job left, and no builder that takes them" in said
+    assert "Stopped following" not in said
+    assert process.returncode == 2
+
+
+def test_a_database_that_comes_back_is_waited_for(follower: Follower, cluster: Cluster) -> None:
+    farm = follower.farm
+    target = farm.target("bookworm")
+    farm.job(farm.version("spidev", "1"), target)
+    with follower.start() as process:
+        until(process, "1 left for bookworm")
+        farm.conn.close()
+        cluster.stop("fast")
+        try:
+            said = until(process, "still trying")
+        finally:
+            cluster.start()
+        assert "can't be reached" in said
+        farm.conn = cluster.connect(farm.config.database.name)
+        farm.one("UPDATE jobs SET state = 'built', finished_at = now() RETURNING 1")
+        said = until(process, "never said")
+    assert "Done and published" in said
+    assert process.returncode == 0

@@ -1,0 +1,272 @@
+"""What is read of the farm, from a database in which jobs stand in every state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from master import db, info
+from master.config import Config
+from master.report import Counts, Failure, Info, Left, Running, TargetResult
+from tests.integration.cluster import Cluster
+
+NOW = datetime.now(UTC)
+SHA256 = "0" * 64
+
+
+@dataclass
+class Farm:
+    """Rows by hand, as the superuser: what is tested is reading, whoever wrote."""
+
+    conn: Any
+    config: Config
+
+    def one(self, query: str, *values: object) -> Any:
+        with self.conn, self.conn.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchone()[0]
+
+    def target(self, name: str) -> int:
+        return int(
+            self.one(
+                "INSERT INTO targets (name, python_version, interpreter_tag, abi_tag, platform_tag)"
+                " VALUES (%s, '3.11', 'cp311', 'cp311', 'linux_armv7l') RETURNING target_id",
+                name,
+            )
+        )
+
+    def builder(self, name: str, target: int, **columns: object) -> int:
+        names = ["name", "target_id", *columns]
+        places = ", ".join(["%s"] * len(names))
+        return int(
+            self.one(
+                f"INSERT INTO builders ({', '.join(names)}) VALUES ({places}) RETURNING builder_id",
+                name,
+                target,
+                *columns.values(),
+            )
+        )
+
+    def version(self, project: str, version: str) -> int:
+        project_id = self.one(
+            "INSERT INTO projects (name, display_name) VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING project_id",
+            project,
+            project,
+        )
+        version_id = self.one(
+            "INSERT INTO versions (project_id, version) VALUES (%s, %s) RETURNING version_id",
+            project_id,
+            version,
+        )
+        filename = f"{project}-{version}.tar.gz"
+        self.one(
+            "INSERT INTO upstream_files (version_id, filename, kind, url, sha256)"
+            " VALUES (%s, %s, 'sdist', %s, %s) RETURNING 1",
+            version_id,
+            filename,
+            f"https://index.example/{filename}",
+            SHA256,
+        )
+        return int(version_id)
+
+    def job(self, version: int, target: int, state: str = "pending", **columns: object) -> int:
+        if state in ("built", "failed", "skipped"):
+            columns = {"finished_at": NOW, **columns}
+        if state in ("failed", "skipped"):
+            columns = {"reason": "why", **columns}
+        names = ["version_id", "target_id", "state", *columns]
+        places = ", ".join(["%s"] * len(names))
+        return int(
+            self.one(
+                f"INSERT INTO jobs ({', '.join(names)}, upstream_file_id)"
+                f" SELECT {places}, upstream_file_id FROM upstream_files WHERE version_id = %s"
+                " RETURNING job_id",
+                version,
+                target,
+                state,
+                *columns.values(),
+                version,
+            )
+        )
+
+    def build(self, job: int, builder: int, duration_s: float, reason: str | None = None) -> int:
+        return int(
+            self.one(
+                "INSERT INTO builds (job_id, attempt, builder_id, status, reason, finished_at,"
+                " duration_s) VALUES (%s, 1, %s, %s, %s, %s, %s) RETURNING build_id",
+                job,
+                builder,
+                "failed" if reason else "built",
+                reason,
+                NOW,
+                duration_s,
+            )
+        )
+
+    def read(self, **chosen: Any) -> Info:
+        with db.session(self.config, "readonly") as conn:
+            return info.read(conn, self.config, NOW, **chosen)
+
+
+@pytest.fixture
+def farm(cluster: Cluster, config: Config) -> Iterator[Farm]:
+    conn = cluster.connect(config.database.name)
+    yield Farm(conn, config)
+    conn.close()
+
+
+def test_an_empty_farm_can_be_read(farm: Farm) -> None:
+    state = farm.read(since=NOW)
+    assert (state.targets, state.builders, state.notes) == ({}, (), {})
+    assert state.run is not None
+    assert (state.run.outstanding, state.run.unpublished, state.run.failures) == (0, 0, ())
+
+
+def test_jobs_are_counted_by_target_and_state(farm: Farm) -> None:
+    bookworm, _ = farm.target("bookworm"), farm.target("trixie")
+    for number, state in enumerate(("pending", "pending", "built", "failed", "skipped")):
+        farm.job(farm.version("spidev", f"{number}"), bookworm, state, attempt=1)
+    assert farm.read().targets == {
+        "bookworm": Counts(pending=2, leased=0, built=1, failed=1, skipped=1),
+        "trixie": Counts(),
+    }
+    assert set(farm.read(targets=["trixie"]).targets) == {"trixie"}
+
+
+def leased(farm: Farm, target: int, builder: int, project: str) -> int:
+    return farm.job(
+        farm.version(project, "1"),
+        target,
+        "leased",
+        attempt=1,
+        builder_id=builder,
+        leased_at=NOW - timedelta(seconds=60),
+    )
+
+
+def says_it_builds(farm: Farm, builder: int, key: str, started_at: str) -> None:
+    report = {"running": [{"key": key, "project": "evil\x1b[2J", "started_at": started_at}]}
+    farm.one(
+        "UPDATE builders SET report = %s, last_seen_at = %s WHERE builder_id = %s RETURNING 1",
+        json.dumps(report),
+        NOW,
+        builder,
+    )
+
+
+def test_a_builder_shows_the_lease_that_it_builds(farm: Farm) -> None:
+    target = farm.target("bookworm")
+    pi1 = farm.builder("pi1", target)
+    job = leased(farm, target, pi1, "spidev")
+    leased(farm, target, pi1, "lzo")
+    started = (NOW - timedelta(seconds=20)).isoformat()
+    says_it_builds(farm, pi1, f"bookworm-{job}-1", started)
+    (shown,) = farm.read().builders
+    assert (shown.state, shown.queued) == ("building", 1)
+    assert shown.running == Running("spidev", "1", 20.0)
+
+
+@pytest.mark.parametrize("started_at", ["1970-01-01T00:00:00+00:00", "2999-01-01", "soon", ""])
+def test_a_builders_clock_is_not_believed(farm: Farm, started_at: str) -> None:
+    target = farm.target("bookworm")
+    pi1 = farm.builder("pi1", target)
+    job = leased(farm, target, pi1, "spidev")
+    says_it_builds(farm, pi1, f"bookworm-{job}-1", started_at)
+    (shown,) = farm.read().builders
+    assert shown.running is not None
+    assert 0 <= shown.running.for_s <= 60
+
+
+@pytest.mark.parametrize("key", ["bookworm-{job}-2", "bookworm-999999999999999999-1", "../{job}"])
+def test_what_is_not_leased_to_a_builder_is_not_shown_as_built_there(farm: Farm, key: str) -> None:
+    target = farm.target("bookworm")
+    pi1 = farm.builder("pi1", target)
+    job = leased(farm, target, pi1, "spidev")
+    says_it_builds(farm, pi1, key.format(job=job), NOW.isoformat())
+    (shown,) = farm.read().builders
+    assert (shown.state, shown.running, shown.queued) == ("idle", None, 1)
+
+
+@pytest.mark.parametrize("report", ["[]", "null", '{"running": 7}', '{"running": [7]}', "{}"])
+def test_a_report_that_makes_no_sense_does_no_harm(farm: Farm, report: str) -> None:
+    farm.builder("pi1", farm.target("bookworm"), report=report, last_seen_at=NOW)
+    assert farm.read().builders[0].state == "idle"
+
+
+def test_states_of_builders(farm: Farm) -> None:
+    target = farm.target("bookworm")
+    farm.builder("new", target)
+    farm.builder("lost", target, last_seen_at=NOW, missing_since=NOW)
+    farm.builder("full", target, last_seen_at=NOW, refuses="its disk is full")
+    farm.builder("former", target, active=False)
+    states = {builder.name: builder.state for builder in farm.read().builders}
+    assert states == {"new": "new", "lost": "missing", "full": "refuses"}
+
+
+def test_a_run_is_what_ended_since_and_what_is_left(farm: Farm) -> None:
+    bookworm, trixie = farm.target("bookworm"), farm.target("trixie")
+    pi1 = farm.builder("pi1", bookworm)
+    earlier = NOW - timedelta(days=1)
+    old = farm.job(farm.version("spidev", "1"), bookworm, "built", attempt=1, finished_at=earlier)
+    farm.build(old, pi1, 10.0)
+    new = farm.job(farm.version("spidev", "2"), bookworm, "built", attempt=1)
+    build = farm.build(new, pi1, 30.0)
+    farm.one(
+        "INSERT INTO files (build_id, version_id, filename, size_bytes, sha256, metadata_sha256)"
+        " SELECT %s, version_id, 'spidev-2-py3-none-any.whl', 1, %s, %s FROM jobs"
+        " WHERE job_id = %s RETURNING 1",
+        build,
+        SHA256,
+        SHA256,
+        new,
+    )
+    failed = farm.job(farm.version("pycups", "1"), bookworm, "failed", attempt=1, reason="no cups")
+    failed_build = farm.build(failed, pi1, 5.0, "no cups")
+    waiting = farm.job(farm.version("spidev", "3"), bookworm)
+    farm.job(farm.version("lzo", "1"), bookworm)
+    farm.job(farm.version("lzo", "2"), trixie)
+
+    chosen: dict[str, Any] = {"since": NOW - timedelta(hours=1), "targets": ["bookworm"]}
+    run = farm.read(**chosen).run
+    assert run is not None
+    assert run.results == {"bookworm": TargetResult(1, 1, 0, 1, 35.0)}
+    assert run.failures == (
+        Failure(
+            "pycups",
+            "1",
+            "bookworm",
+            "no cups",
+            f"https://farm.example/project/pycups/log/{failed_build}.txt",
+        ),
+    )
+    # spidev as it took before (20 s on average), lzo as builds for bookworm do (15 s).
+    assert run.left == {"bookworm": Left(jobs=2, expected_s=35.0)}
+
+    just_one = farm.read(**chosen, job_ids=[waiting]).run
+    assert just_one is not None
+    assert just_one.left == {"bookworm": Left(jobs=1, expected_s=20.0)}
+    assert just_one.results["bookworm"] == TargetResult(0, 0, 0, 0, 0.0)
+
+
+def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: Farm) -> None:
+    target = farm.target("bookworm")
+    farm.job(farm.version("spidev", "1"), target, "built", attempt=1)
+    farm.version("lzo", "1")
+    farm.one("UPDATE projects SET dirty_since = now() RETURNING 1")
+    run = farm.read(since=NOW - timedelta(hours=1)).run
+    assert run is not None
+    assert run.unpublished == 1
+
+
+def test_nothing_can_be_written(farm: Farm) -> None:
+    farm.target("bookworm")
+    with db.session(farm.config, "readonly") as conn:
+        info.read(conn, farm.config, NOW)
+        with pytest.raises(Exception, match="read-only"), conn.cursor() as cursor:
+            cursor.execute("UPDATE targets SET active = false")

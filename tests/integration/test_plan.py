@@ -1,0 +1,152 @@
+"""Which versions are queued, and what an operator asks for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from master import planning, pypi, request
+from master.planning import Outcome
+from tests.forge import Forge
+from tests.integration.catalogue import Catalogue, File, Server
+from tests.integration.farm import Farm, said, sdist, upstream
+
+Plan = Callable[..., Outcome]
+
+
+@pytest.fixture
+def plan(farm: Farm) -> Plan:
+    def run(*packages: str, targets: Sequence[str] = ("bookworm",), url: str = "") -> Outcome:
+        wanted = [target for target in farm.targets if target.name in targets]
+        url = url or "http://127.0.0.1:9/simple/"
+        with farm.connect("sync") as conn, pypi.Index(url, "x") as index:
+            return planning.run(
+                conn, index, farm.config, targets=wanted, packages=packages, now=farm.now
+            )
+
+    return run
+
+
+def test_the_newest_versions_get_jobs_and_prereleases_only_where_there_is_nothing_else(
+    farm: Farm,
+) -> None:
+    farm.sync(upstream("demo", "1.0", "1.10", "1.9", "2.0rc1"), newest=2)
+    farm.sync(upstream("early", "0.1a1", "0.1b1"), newest=1)
+    assert farm.states() == {
+        "demo 1.10": "pending",
+        "demo 1.9": "pending",
+        "early 0.1b1": "pending",
+    }
+
+
+def test_a_new_target_gets_what_it_lacks_and_only_that(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1"))
+    farm.rows("DELETE FROM jobs WHERE target_id = (SELECT max(target_id) FROM targets)")
+    outcome = plan(targets=("trixie",))
+    assert (outcome.queued, outcome.outstanding) == (2, {"trixie": 2})
+    again = plan(targets=("trixie",))
+    assert (again.queued, again.changed, again.outstanding) == (0, False, {"trixie": 2})
+
+
+def test_a_skip_rule_keeps_versions_out_of_the_queue(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1"))
+    farm.rows(
+        "INSERT INTO skips (project_id, version_id, target_id, reason)"
+        " SELECT project_id, version_id, NULL, 'hangs' FROM versions WHERE version = '1.1'"
+    )
+    plan()
+    assert farm.states() == {"demo 1.0": "pending", "demo 1.1": "skipped"}
+    with pytest.raises(request.CannotBuildError, match="skip rule"):
+        plan("demo==1.1")
+    farm.rows("DELETE FROM skips")
+    plan()
+    assert farm.states() == {"demo 1.0": "pending", "demo 1.1": "pending"}
+
+
+def test_packages_come_first_and_nothing_else_is_queued(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("first", "1.0"))
+    farm.sync(upstream("demo", "1.0", "2.0"), newest=1)
+    outcome = plan("Demo==1.0.0")
+    assert outcome.queued == 1
+    assert outcome.outstanding == {"bookworm": 1}
+    (job_id,) = outcome.job_ids
+    assert farm.keys("pi1", {"pi1": "bookworm"})[0] == f"bookworm-{job_id}-1"
+    assert "demo 1.0" not in farm.states("trixie")
+
+
+def test_a_name_alone_stands_for_its_newest_version(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("demo", "1.0", "2.0", "3.0rc1"), newest=1)
+    outcome = plan("demo", targets=("bookworm", "trixie"))
+    assert len(outcome.job_ids) == 2
+    assert farm.value("SELECT count(*) FROM jobs WHERE priority = 100") == 2
+
+
+def test_a_failed_package_is_queued_again_and_a_built_one_is_not(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("demo", "1.0", "2.0"))
+    good, bad = farm.keys("pi1", {"pi1": "bookworm"})
+    farm.send(
+        "pi1",
+        good,
+        Forge(
+            version=farm.value(
+                "SELECT version FROM versions JOIN jobs USING (version_id) WHERE job_id = %s",
+                int(good.split("-")[1]),
+            )
+        ),
+    )
+    farm.send("pi1", bad)
+    farm.gather(pi1=said(done=[good, bad]))
+    states = farm.states()
+    assert sorted(states.values()) == ["built", "failed"]
+    outcome = plan("demo==1.0", "demo==2.0")
+    assert outcome.queued == 1
+    assert len(outcome.already_built) == len(outcome.job_ids) == 1
+    assert sorted(farm.states().values()) == ["built", "pending"]
+    # The second attempt is another one.
+    (key,) = farm.keys("pi1")
+    assert key.rpartition("-")[0] == bad.rpartition("-")[0]
+    assert key.endswith("-2")
+
+
+def test_a_package_that_isnt_followed_is_looked_up(farm: Farm, plan: Plan) -> None:
+    with Server(Catalogue({"new": [File("new-1.0.tar.gz"), File("new-1.1.tar.gz")]})) as server:
+        outcome = plan("new==1.0", url=server.url)
+        assert outcome.queued == 1
+        assert farm.states() == {"new 1.0": "pending"}
+        assert farm.value("SELECT followed FROM projects") is False
+        with pytest.raises(pypi.UnknownProjectError, match="has no project nowhere"):
+            plan("nowhere", url=server.url)
+
+
+def test_what_cant_be_built_is_said_by_name_and_queues_nothing(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    farm.sync(upstream("wheels", "1.0", kind="wheel", filename="wheels-1.0-py3-none-any.whl"))
+    farm.sync(upstream("young", "1.0", requires_python=">=3.12"))
+    before = farm.rows("SELECT * FROM jobs")
+    expected = {
+        "demo==9": "demo has no version 9 .the newest are 1.0.",
+        "wheels==1.0": "wheels 1.0 has no sdist.*wheels-1.0-py3-none-any.whl",
+        "wheels": "wheels has no version that can be built",
+        "young": "young needs Python >=3.12, and bookworm has 3.11",
+        "young==1.0": "young 1.0 needs Python >=3.12",
+        "demo>=1": "neither NAME nor NAME==VERSION",
+        "demo==1.*": "many versions",
+        "-": "neither NAME nor NAME==VERSION",
+    }
+    for package, message in expected.items():
+        with pytest.raises(Exception, match=message):
+            plan("demo", package)
+    assert farm.rows("SELECT * FROM jobs") == before
+
+
+def test_a_zip_is_built_where_there_is_nothing_better(farm: Farm) -> None:
+    zipped = sdist("demo", "1.0", filename="demo-1.0.zip", url="https://files.example/z")
+    both = pypi.UpstreamVersion("1.0", (zipped, sdist("demo", "1.0")))
+    alone = pypi.UpstreamVersion("1.0", (zipped,))
+    farm.sync(pypi.UpstreamProject("demo", (alone,), 0))
+    chosen = "SELECT filename FROM jobs JOIN upstream_files USING (upstream_file_id)"
+    assert farm.value(chosen) == "demo-1.0.zip"
+    # A better one comes before the job is taken.
+    farm.sync(pypi.UpstreamProject("demo", (both,), 0))
+    assert farm.value(chosen) == "demo-1.0.tar.gz"

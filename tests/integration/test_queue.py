@@ -1,0 +1,353 @@
+"""Who is given which job, and what becomes of a job whose builder has it no longer."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from master import queue
+from tests.integration.farm import Farm, said, upstream
+
+TWO = {"pi1": "bookworm", "pi2": "bookworm"}
+
+
+@pytest.fixture
+def nine(farm: Farm) -> Farm:
+    """A farm with nine jobs for each target."""
+    farm.sync(upstream("demo", *(f"1.{n}" for n in range(9))))
+    return farm
+
+
+def leases(farm: Farm) -> dict[str, int]:
+    return dict(
+        farm.rows(
+            "SELECT b.name, count(*) FROM jobs JOIN builders b USING (builder_id)"
+            " WHERE state = 'leased' GROUP BY b.name"
+        )
+    )
+
+
+def attempts(farm: Farm) -> list[tuple[str, int, int]]:
+    return farm.rows(
+        "SELECT state, attempt, lost_count FROM jobs JOIN targets USING (target_id)"
+        " WHERE name = 'bookworm' ORDER BY job_id"
+    )
+
+
+# Claims
+
+
+def test_a_new_builder_gets_work_in_the_next_claim(nine: Farm) -> None:
+    handouts = nine.claim({"pi1": "bookworm"})
+    jobs = handouts["pi1"].jobs
+    assert len(jobs) == 3
+    assert jobs[0] == {
+        "key": handouts["pi1"].leased[0],
+        "project": "demo",
+        "version": "1.8",
+        "release": "bookworm",
+        "python_version": "3.11",
+        "priority": 0,
+        "sdist": {
+            "filename": "demo-1.8.tar.gz",
+            "url": "https://files.example/demo-1.8.tar.gz",
+            "sha256": jobs[0]["sdist"]["sha256"],
+            "size_bytes": 1000,
+        },
+    }
+    assert handouts["pi1"].revoke == []
+    nine.claim({"pi1": "bookworm", "pi2": "bookworm", "pi3": "trixie"})
+    assert leases(nine) == {"pi1": 3, "pi2": 3, "pi3": 3}
+
+
+def test_a_second_claim_leases_nothing_more(nine: Farm) -> None:
+    first = nine.claim(TWO)
+    assert nine.claim(TWO) == first
+    assert nine.claims(TWO).leased == 0
+
+
+def test_few_jobs_are_spread_widely(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1", "1.2"))
+    farm.claim({**TWO, "pi3": "bookworm"})
+    assert leases(farm) == {"pi1": 1, "pi2": 1, "pi3": 1}
+
+
+def test_a_builder_of_an_unknown_target_is_named(farm: Farm) -> None:
+    with pytest.raises(queue.WrongFleetError, match="pi1 would build for jessie"):
+        farm.claim({"pi1": "jessie"})
+
+
+def test_a_builder_that_leaves_the_inventory_gives_its_jobs_back(nine: Farm) -> None:
+    nine.claim(TWO)
+    nine.claim({"pi2": "bookworm"})
+    assert leases(nine) == {"pi2": 3}
+    assert "pi1" not in nine.claim({"pi2": "bookworm"})
+    nine.claim(TWO)
+    assert leases(nine) == {"pi1": 3, "pi2": 3}
+    assert {count for _, _, count in attempts(nine)} == {0}
+
+
+def test_a_builder_that_moves_to_another_release_gets_that_ones_jobs(nine: Farm) -> None:
+    nine.claim({"pi1": "bookworm"})
+    keys = nine.keys("pi1", {"pi1": "trixie"})
+    assert len(keys) == 3
+    assert all(key.startswith("trixie-") for key in keys)
+    assert set(nine.states("bookworm").values()) == {"pending"}
+
+
+def test_a_builder_that_refuses_is_talked_to_and_gets_nothing(nine: Farm) -> None:
+    nine.claim(TWO)
+    nine.gather(pi1=said(refuses="no room on its card"))
+    handouts = nine.claim(TWO)
+    assert handouts["pi1"].jobs == handouts["pi1"].leased == []
+    assert leases(nine) == {"pi2": 3}
+    nine.gather(pi1=said())
+    assert len(nine.claim(TWO)["pi1"].jobs) == 3
+
+
+def test_a_full_disk_of_the_master_stops_claims_and_says_so(nine: Farm) -> None:
+    nine.config = replace(nine.config, min_free_bytes=1 << 60)
+    claims = nine.claims(TWO)
+    assert claims.leased == 0
+    assert "MiB left" in (claims.paused or "")
+    assert str(nine.config.state_dir) in (claims.paused or "")
+    # They are talked to all the same: none must seem lost.
+    assert [handout.builder for handout in claims.handouts] == ["pi1", "pi2"]
+    note = "SELECT value FROM sync_state WHERE key = 'claims_paused'"
+    assert nine.value(note) == claims.paused
+    nine.config = replace(nine.config, min_free_bytes=1)
+    assert nine.claims(TWO).leased == 6
+    assert nine.value(note) == ""
+
+
+def test_many_claims_at_once_lease_each_job_once_and_fill_no_spool_twice(farm: Farm) -> None:
+    farm.sync(upstream("demo", *(f"1.{n}" for n in range(40))))
+    fleet = {f"pi{n}": "bookworm" for n in range(10)}
+    errors: list[BaseException] = []
+
+    def claim() -> None:
+        try:
+            farm.claim(fleet)
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert leases(farm) == dict.fromkeys(fleet, 3)
+    assert Counter(attempt for _, attempt, _ in attempts(farm)) == {1: 30, 0: 10}
+
+
+def test_jobs_move_from_a_busy_builder_to_an_idle_one(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1", "1.2"))
+    running, first, last = farm.keys("pi1", {"pi1": "bookworm"})
+    report = said(queued=[first, last], running=[running])
+    farm.gather(pi1=report)
+    handouts = farm.claim(TWO)
+    # The last one is asked back, and it isn't given to anyone before it is.
+    assert handouts["pi1"].revoke == [last]
+    assert handouts["pi1"].leased == [running, first]
+    assert handouts["pi2"].jobs == []
+    # One at a time: nothing more is asked back for the same idle builder.
+    assert farm.claim(TWO)["pi1"].revoke == [last]
+    farm.gather(pi1=said(queued=[first], running=[running]), pi2=said())
+    (moved,) = farm.claim(TWO)["pi2"].jobs
+    assert moved["key"] == last.removesuffix("-1") + "-2"
+    assert {count for _, _, count in attempts(farm)} == {0}
+
+
+def test_a_job_that_was_begun_before_it_was_asked_back_stays(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1"))
+    first, second = farm.keys("pi1", {"pi1": "bookworm"})
+    farm.gather(pi1=said(queued=[first, second]))
+    assert farm.claim(TWO)["pi1"].revoke == [second]
+    farm.gather(pi1=said(running=[second], queued=[first]), pi2=said())
+    # It stays, and the other one goes.
+    handout = farm.claim(TWO)["pi1"]
+    assert (handout.leased, handout.revoke) == ([second], [first])
+
+
+def test_a_builders_only_job_is_left_to_it(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    (key,) = farm.keys("pi1", {"pi1": "bookworm"})
+    farm.gather(pi1=said(queued=[key]))
+    assert farm.claim(TWO)["pi1"].revoke == []
+
+
+# Reports
+
+
+def test_a_lease_that_the_builder_no_longer_has_goes_back_at_once(nine: Farm) -> None:
+    keys = nine.keys("pi1", {"pi1": "bookworm"})
+    assert nine.gather(pi1=said(queued=keys)).lost == []
+    ended = nine.gather(pi1=said(queued=keys[1:])).lost
+    assert [(end.key, end.failed, end.reason) for end in ended] == [
+        (keys[0], False, "no longer has it")
+    ]
+    assert ("pending", 1, 1) in attempts(nine)
+
+
+def test_a_lease_that_was_never_handed_over_is_not_lost(nine: Farm) -> None:
+    keys = nine.keys("pi1", {"pi1": "bookworm"})
+    # The report is older than the lease, for all that is known.
+    assert nine.gather(pi1=said()).lost == []
+    assert [job["key"] for job in nine.claim()["pi1"].jobs] == keys
+    # Here it is known that the builder was given them.
+    assert len(nine.gather(pi1=said(handed=keys)).lost) == 3
+
+
+def test_a_builder_that_never_takes_a_lease_loses_it_in_the_end(nine: Farm) -> None:
+    nine.claim({"pi1": "bookworm"})
+    nine.later(minutes=16)
+    assert len(nine.gather(pi1=said()).lost) == 3
+
+
+def test_a_job_that_loses_its_builder_three_times_fails(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    farm.rows("UPDATE projects SET dirty_since = NULL")
+    for attempt in (1, 2, 3):
+        (key,) = farm.keys("pi1", {"pi1": "bookworm"})
+        assert key.endswith(f"-{attempt}")
+        farm.gather(pi1=said(running=[key]))
+        (end,) = farm.gather(pi1=said()).lost
+        assert end.failed == (attempt == 3)
+    assert attempts(farm) == [("failed", 3, 3)]
+    assert farm.claim()["pi1"].jobs == []
+    ((status, reason, attempt),) = farm.rows("SELECT status, reason, attempt FROM builds")
+    assert (status, attempt) == ("failed", 3)
+    assert reason.startswith("builder-lost: 3 times, the last one was pi1")
+    assert farm.value("SELECT dirty_since FROM projects") == farm.now
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "no report",
+        [],
+        {"queued": "all", "running": 7, "done": {"a": 1}},
+        {"queued": [None, {}, [], "../../x", "bookworm-0-1", "bookworm-1-99999999999"]},
+        {"refuses": {"deep": "reason"}, "free_bytes": float("nan")},
+        {"queued": ["x" * 100] * 100_000},
+        {"text": "\0 \ud800 \\u0000"},
+    ],
+)
+def test_a_report_that_is_nonsense_harms_nobody(nine: Farm, report: object) -> None:
+    nine.claim(TWO)
+    nine.gather(pi1=report, pi2=said())  # type: ignore[arg-type]
+    assert leases(nine)["pi2"] == 3
+    assert nine.claim(TWO).keys() >= {"pi2"}
+
+
+def test_a_builder_cant_end_or_keep_anothers_lease(nine: Farm) -> None:
+    handouts = nine.claim(TWO)
+    theirs = handouts["pi2"].leased
+    nine.gather(pi1=said(queued=handouts["pi1"].leased + theirs), pi2=said(queued=theirs))
+    nine.gather(pi1=said(queued=theirs))
+    assert leases(nine) == {"pi2": 3}
+    assert nine.value("SELECT count(*) FROM jobs WHERE handed_at IS NOT NULL") == 3
+
+
+# Silence
+
+
+def test_a_missing_builder_is_left_alone_longer_each_time(nine: Farm) -> None:
+    nine.claim(TWO)
+    waits = []
+    for _ in range(6):
+        nine.gather(pi1=None)
+        next_contact = nine.value("SELECT next_contact_at FROM builders WHERE name = 'pi1'")
+        waits.append(int((next_contact - nine.now).total_seconds()))
+        assert "pi1" not in nine.claim(TWO)
+        nine.now = next_contact
+        assert "pi1" in nine.claim(TWO)
+    assert waits == [5, 5, 10, 20, 40, 60]
+    nine.gather(pi1=said())
+    assert nine.value("SELECT missing_since FROM builders WHERE name = 'pi1'") is None
+    assert len(nine.claim(TWO)["pi1"].jobs) == 3
+
+
+def test_what_a_missing_builder_never_got_goes_back_at_once(nine: Farm) -> None:
+    nine.claim(TWO)
+    assert len(nine.gather(pi1=None, pi2=said()).lost) == 3
+    nine.later(seconds=5)
+    # It is asked again, and leased nothing while it is missing.
+    assert nine.claim(TWO)["pi1"].leased == []
+    assert {count for _, _, count in attempts(nine)} == {0}
+
+
+def test_a_lost_builder_gives_its_jobs_back(nine: Farm) -> None:
+    keys = nine.keys("pi1", {"pi1": "bookworm"})
+    nine.gather(pi1=said(queued=keys[1:], running=keys[:1]))
+    assert nine.gather(pi1=None).lost == []
+    nine.later(minutes=14)
+    assert nine.gather(pi1=None).lost == []
+    nine.later(minutes=1)
+    ended = nine.gather(pi1=None).lost
+    assert sorted(end.key for end in ended) == sorted(keys)
+    assert {end.reason for end in ended} == {"not seen for 15 min"}
+    # What it has when it comes back is no longer its own: it is told so.
+    nine.later(minutes=1)
+    assert nine.claim()["pi1"].leased == []
+
+
+def test_a_builder_that_comes_back_in_time_goes_on(nine: Farm) -> None:
+    keys = nine.keys("pi1", {"pi1": "bookworm"})
+    nine.gather(pi1=said(queued=keys))
+    nine.gather(pi1=None)
+    nine.later(minutes=14)
+    assert nine.gather(pi1=said(queued=keys)).lost == []
+    nine.later(minutes=2)
+    assert nine.gather(pi1=None).lost == []
+    nine.later(minutes=1)
+    assert nine.keys("pi1") == keys
+
+
+# How it grows
+
+
+def test_a_claim_reads_as_many_entries_as_it_leases(farm: Farm) -> None:
+    """A million pending jobs, and the plan takes the first ones off the partial index."""
+    farm.sync(upstream("demo", "1.0"))
+    farm.rows(
+        "INSERT INTO versions (project_id, version)"
+        " SELECT project_id, '2.' || n FROM projects, generate_series(1, 1000) n"
+    )
+    farm.rows(
+        "INSERT INTO upstream_files (version_id, filename, kind, url, sha256)"
+        " SELECT version_id, 'demo-' || version || '.tgz', 'sdist', 'https://x', repeat('0', 64)"
+        " FROM versions"
+    )
+    # A thousand targets stand for a thousand versions: what counts is how long the queue is.
+    farm.rows("ALTER TABLE jobs DISABLE TRIGGER ALL")
+    farm.rows("ALTER TABLE jobs DROP CONSTRAINT jobs_version_id_target_id_key")
+    farm.rows(
+        "INSERT INTO jobs (version_id, target_id, upstream_file_id, priority)"
+        " SELECT version_id, %s, upstream_file_id, n %% 3"
+        " FROM upstream_files, generate_series(1, 1000) n",
+        farm.targets[0].target_id,
+    )
+    farm.rows("ANALYZE jobs")
+    from master.queries import queue as sql  # noqa: PLC0415 - the statement under test
+
+    (((plan,),),) = [
+        farm.rows(
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
+            + sql.PICK.replace("%(target_id)s", "%s").replace("%(limit)s", "%s"),
+            farm.targets[0].target_id,
+            30,
+        )
+    ]
+    node = plan[0]["Plan"]
+    kinds = []
+    while node:
+        kinds.append((node["Node Type"], node.get("Index Name")))
+        buffers = node["Shared Hit Blocks"] + node["Shared Read Blocks"]
+        node = node.get("Plans", [None])[0]
+    assert kinds == [("Limit", None), ("LockRows", None), ("Index Scan", "jobs_claim")]
+    assert buffers < 100

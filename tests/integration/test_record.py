@@ -1,0 +1,408 @@
+"""What comes back is verified, recorded once and whole, and stands in the store."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from master.db import DatabaseUnreachableError
+from master.wheels import store as stores
+from master.wheels.record import NoRoomError, RefusedError
+from master.wheels.store import Intent, Store
+from tests.forge import Forge
+from tests.integration.farm import START, Farm, said, upstream
+
+PURE = Forge(tag="py3-none-any", files={"demo.py": b""})
+
+
+@pytest.fixture
+def key(farm: Farm) -> str:
+    """Of a job that pi1 holds: demo 1.0 for bookworm."""
+    farm.sync(upstream("demo", "1.0"))
+    (key,) = farm.keys("pi1", {"pi1": "bookworm", "pi2": "bookworm"})
+    farm.rows("UPDATE projects SET dirty_since = NULL")
+    farm.later(minutes=5)
+    return key
+
+
+def record(farm: Farm, key: str, builder: str = "pi1") -> Any:
+    with farm.connect("queue") as conn:
+        return farm.recorder(conn).record(builder, key, farm.now)
+
+
+def test_a_wheel_is_recorded_and_stored(farm: Farm, key: str) -> None:
+    forge = Forge()
+    farm.send("pi1", key, forge, apt_packages=["libc6", "liblzo2-2", "--evil", 7])
+    gathered = farm.gather(pi1=said(done=[key]))
+    name = "demo-1.0-cp311-cp311-linux_armv7l.whl"
+    assert [(r.key, r.status, r.filename) for r in gathered.recorded] == [(key, "built", name)]
+    assert gathered.lost == gathered.refused == []
+    assert (farm.config.store / "demo" / name).read_bytes() == forge.bytes()
+    assert (farm.config.store / "demo" / f"{name}.metadata").read_bytes() == (
+        forge.contents()["demo-1.0.dist-info/METADATA"]
+    )
+    assert farm.rows("SELECT filename, size_bytes, sha256, requires_python FROM files") == [
+        (name, len(forge.bytes()), hashlib.sha256(forge.bytes()).hexdigest(), ">=3.9")
+    ]
+    assert farm.rows("SELECT tool, dependency FROM file_dependencies ORDER BY 1, 2") == [
+        ("apt", "libc6"),
+        ("apt", "liblzo2-2"),
+        ("pip", "some-thing"),
+    ]
+    assert farm.rows("SELECT status, reason, attempt, duration_s, recorded_at FROM builds") == [
+        ("built", None, 1, 1.5, farm.now)
+    ]
+    ((log, size),) = farm.rows("SELECT log, size_bytes FROM build_logs")
+    assert gzip.decompress(log).decode() == f"log of {key}\n"
+    assert size == len(f"log of {key}\n")
+    assert farm.states() == {"demo 1.0": "built"}
+    assert farm.value("SELECT dirty_since FROM projects") == farm.now
+    assert farm.differences() == []
+    assert farm.claim()["pi1"].leased == []
+
+
+def test_a_failure_is_recorded_with_its_reason_in_one_line(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, reason="cups/http.h:\n  no \x1b[31msuch\x00 file" + "x" * 1000)
+    recorded = record(farm, key)
+    assert recorded.status == "failed"
+    assert recorded.reason.startswith("cups/http.h: no ?[31msuch? filexxx")
+    assert len(recorded.reason) == 500
+    assert farm.states() == {"demo 1.0": "failed"}
+    assert farm.value("SELECT reason FROM jobs WHERE state = 'failed'") == recorded.reason
+    assert farm.differences() == []
+
+
+def test_a_wheel_that_lies_fails_its_build_and_isnt_stored(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, Forge(project="other"))
+    recorded = record(farm, key)
+    assert recorded.reason == "wheel refused: it is other 1.0, and the job is demo 1.0"
+    assert farm.states() == {"demo 1.0": "failed"}
+    assert list(farm.config.store.iterdir()) == []
+    assert farm.differences() == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": "bookworm-9-9"},
+        {"status": "great"},
+        {"wheel": None},
+        {"wheel": {"filename": "../../x.whl", "size_bytes": 1, "sha256": "0" * 64}},
+        {"wheel": {"filename": "x.whl", "size_bytes": "1", "sha256": "0" * 64}},
+        {"apt_packages": "libc6"},
+    ],
+)
+def test_a_result_that_isnt_as_agreed_is_a_failure(
+    farm: Farm, key: str, changes: dict[str, Any]
+) -> None:
+    farm.send("pi1", key, Forge(), **changes)
+    assert record(farm, key).reason.startswith("result refused: ")
+    assert farm.differences() == []
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b" " * (2 << 20)])
+def test_a_result_that_is_no_json_is_a_failure(farm: Farm, key: str, data: bytes) -> None:
+    farm.send("pi1", key)
+    (farm.config.incoming / "pi1" / key / "result.json").write_bytes(data)
+    assert record(farm, key).reason.startswith("result refused: ")
+    assert farm.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("said_of_it", "stored"),
+    [
+        ({"duration_s": -1}, None),
+        ({"duration_s": 1e99}, None),
+        ({"duration_s": True}, None),
+        ({"duration_s": "long"}, None),
+        ({"started_at": "yesterday", "duration_s": 2}, 2),
+        ({"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00", "duration_s": 3}, 3),
+    ],
+)  # fmt: skip
+def test_times_that_cant_be_are_left_out(
+    farm: Farm, key: str, said_of_it: dict[str, Any], stored: float | None
+) -> None:
+    farm.send("pi1", key, **said_of_it)
+    assert record(farm, key).status == "failed"
+    ((duration, finished),) = farm.rows("SELECT duration_s, finished_at FROM builds")
+    assert duration == stored
+    assert START.timestamp() - 60 <= finished.timestamp() <= farm.now.timestamp()
+
+
+def test_a_log_is_cut_to_its_limit_and_may_hold_anything(farm: Farm, key: str) -> None:
+    farm.send("pi1", key)
+    log = farm.config.incoming / "pi1" / key / "log.txt"
+    log.write_bytes(b"\0\xff" + b"x" * (5 << 20))
+    record(farm, key)
+    text = gzip.decompress(farm.value("SELECT log FROM build_logs")).decode()
+    assert text.startswith("\ufffd\ufffdxxx")
+    assert text.endswith("bytes more were cut off by the master)\n")
+    assert len(text) < (4 << 20) + 100
+
+
+def test_a_log_that_is_a_link_isnt_followed(farm: Farm, key: str) -> None:
+    farm.send("pi1", key)
+    log = farm.config.incoming / "pi1" / key / "log.txt"
+    log.unlink()
+    log.symlink_to("/etc/passwd")
+    record(farm, key)
+    text = gzip.decompress(farm.value("SELECT log FROM build_logs")).decode()
+    assert text == "(no log came with this result)\n"
+
+
+# Once, and by its own builder
+
+
+def test_a_result_is_recorded_once_however_often_it_comes(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, Forge())
+    record(farm, key)
+    before = farm.rows("SELECT * FROM jobs, builds, files")
+    farm.send("pi1", key, Forge())
+    gathered = farm.gather(pi1=said(done=[key]))
+    assert [(r.key, r.reason) for r in gathered.refused] == [(key, "it is recorded already")]
+    assert farm.rows("SELECT * FROM jobs, builds, files") == before
+    assert farm.differences() == []
+
+
+def test_a_result_of_an_attempt_that_isnt_the_current_one_is_refused(farm: Farm, key: str) -> None:
+    farm.gather(pi1=said(queued=[key]))
+    farm.gather(pi1=said())
+    (again,) = farm.keys("pi2")[:1] or farm.keys("pi1")
+    farm.send("pi1", key, Forge())
+    with pytest.raises(RefusedError, match="attempt 1 isn't the current one, which is 2"):
+        record(farm, key)
+    assert again in [k for h in farm.claims().handouts for k in h.leased]
+    assert farm.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("builder", "change", "why"),
+    [
+        ("pi2", {}, "the job is leased to pi1"),
+        ("pi1", {"bookworm": "trixie"}, "no such job"),
+        ("pi1", {"-1-": "-999-"}, "no such job"),
+    ],
+)
+def test_a_result_of_anothers_job_is_refused(
+    farm: Farm, key: str, builder: str, change: dict[str, str], why: str
+) -> None:
+    other = key
+    for old, new in change.items():
+        other = other.replace(old, new, 1)
+    if change and other == key:
+        other = key.replace(key.split("-")[1], "999")
+    farm.send(builder, other, Forge())
+    with pytest.raises(RefusedError, match=why):
+        record(farm, other, builder)
+    assert farm.states() == {"demo 1.0": "pending"} or farm.states() == {"demo 1.0": "leased"}
+    assert farm.differences() == []
+
+
+def test_only_what_was_fetched_whole_is_looked_at(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, Forge())
+    gathered = farm.gather(pi1=said(done=[key], collected=[]))
+    assert gathered.recorded == gathered.refused == gathered.lost == []
+    gathered = farm.gather(pi1=said(done=[key], collected=[key]))
+    assert [r.status for r in gathered.recorded] == ["built"]
+
+
+def test_what_nobody_waits_for_is_swept_away(farm: Farm, key: str) -> None:
+    farm.send("pi1", "bookworm-999-1", Forge())
+    farm.send("pi2", key, Forge())
+    farm.send("pi1", key, Forge())
+    (farm.config.incoming / "pi1" / "stray").write_text("x")
+    farm.gather()
+    left = sorted(
+        str(p.relative_to(farm.config.incoming)) for p in farm.config.incoming.glob("*/*")
+    )
+    assert left == [f"pi1/{key}"]
+
+
+# Names
+
+
+def test_a_taken_name_gets_a_build_tag_and_its_bytes_never_change(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, Forge())
+    record(farm, key)
+    for attempt in (2, 3):
+        farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL")
+        (again,) = farm.keys("pi1")
+        assert again.endswith(f"-{attempt}")
+        farm.send("pi1", again, Forge(files={"demo.py": b"other", "x.so": b""}))
+        assert record(farm, again).filename == (
+            f"demo-1.0-{attempt - 1}-cp311-cp311-linux_armv7l.whl"
+        )
+    first = farm.config.store / "demo" / "demo-1.0-cp311-cp311-linux_armv7l.whl"
+    assert first.read_bytes() == Forge().bytes()
+    with zipfile.ZipFile(first.with_name("demo-1.0-2-cp311-cp311-linux_armv7l.whl")) as wheel:
+        assert "Build: 2" in wheel.read("demo-1.0.dist-info/WHEEL").decode()
+        assert wheel.read("demo.py") == b"other"
+    assert farm.differences()[:1] == [] or "built twice" in farm.differences()[0]
+
+
+def test_two_targets_that_build_the_same_pure_wheel_keep_both(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    handouts = farm.claim({"pi1": "bookworm", "pi3": "trixie"})
+    for builder in ("pi1", "pi3"):
+        farm.send(builder, handouts[builder].leased[0], PURE)
+    names = [
+        record(farm, handouts[builder].leased[0], builder).filename for builder in ("pi1", "pi3")
+    ]
+    assert names == ["demo-1.0-py3-none-any.whl", "demo-1.0-1-py3-none-any.whl"]
+    assert farm.differences() == []
+
+
+def test_a_wheel_for_all_takes_the_version_out_of_other_queues(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, PURE)
+    record(farm, key)
+    assert farm.states("trixie") == {"demo 1.0": "skipped"}
+    assert farm.value("SELECT reason FROM jobs WHERE state = 'skipped'") == (
+        "covered by demo-1.0-py3-none-any.whl"
+    )
+    # And a sync doesn't bring it back, nor queue it for a target to come.
+    farm.sync(upstream("demo", "1.0"))
+    assert farm.states("trixie") == {"demo 1.0": "skipped"}
+    farm.rows("DELETE FROM jobs WHERE state = 'skipped'")
+    farm.sync(upstream("demo", "1.0"))
+    assert farm.states("trixie") == {"demo 1.0": "skipped"}
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [Forge(), Forge(tag="cp311-none-any", files={"demo.py": b""}), Forge(tag="py3-none-any")],
+    ids=["for its own ABI", "for its own Python", "for all, with a library"],
+)
+def test_a_wheel_that_serves_its_own_target_takes_nothing_from_others(
+    farm: Farm, key: str, forge: Forge
+) -> None:
+    farm.send("pi1", key, forge)
+    assert record(farm, key).status == "built"
+    assert farm.states("trixie") == {"demo 1.0": "pending"}
+
+
+# Full disks, and what is half done
+
+
+def test_a_full_disk_leaves_nothing_half_done_and_is_said(
+    farm: Farm, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.send("pi1", key, Forge())
+    real = os.fsync
+    for limit in range(8):
+        left = limit
+
+        def fsync(descriptor: int) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(28, "No space left on device")
+            real(descriptor)
+
+        monkeypatch.setattr(stores.os, "fsync", fsync)
+        try:
+            gathered = farm.gather(pi1=said(done=[key]))
+        finally:
+            monkeypatch.setattr(stores.os, "fsync", real)
+        if gathered.recorded:
+            break
+        assert "disk of the master is full" in (gathered.stopped or "")
+        assert "the next round goes on" in (gathered.stopped or "")
+        assert [p for p in farm.config.store.rglob("*") if p.is_file()] == []
+        assert list(farm.config.intents.iterdir()) == []
+        assert farm.rows("SELECT * FROM builds") == []
+        assert (farm.config.incoming / "pi1" / key / "result.json").exists()
+        errors = farm.value("SELECT value FROM sync_state WHERE key = 'last_collect_error'")
+        assert errors == gathered.stopped
+    assert limit >= 3
+    assert farm.states() == {"demo 1.0": "built"}
+    assert farm.differences() == []
+
+
+def fill(path: Path) -> None:
+    """Writes until there is no room."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while os.write(descriptor, b"x" * 4096):
+            pass
+    os.close(descriptor)
+
+
+def test_a_really_full_disk(farm: Farm, key: str, tmp_path: Path) -> None:
+    """The master's state on a file system of 256 KiB that is full."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a file system")
+    small = tmp_path / "small"
+    small.mkdir()
+    os.system(f"mount -t tmpfs -o size=256k tmpfs {small}")
+    try:
+        farm.config = replace(farm.config, state_dir=small)
+        for folder in (farm.config.incoming, farm.config.store, farm.config.intents):
+            folder.mkdir()
+        farm.send("pi1", key, Forge())
+        filler = small / "filler"
+        fill(filler)
+        with farm.connect("queue") as conn, pytest.raises(NoRoomError, match="df -h"):
+            farm.recorder(conn).record("pi1", key, farm.now)
+        assert list(farm.config.intents.iterdir()) == []
+        assert farm.states() == {"demo 1.0": "leased"}
+        filler.unlink()
+        assert record(farm, key).status == "built"
+        assert farm.differences() == []
+    finally:
+        os.system(f"umount {small}")
+
+
+def test_an_intent_whose_build_is_recorded_is_fulfilled(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, Forge())
+    filename = record(farm, key).filename
+    Store(farm.config).begin(Intent(key, "demo", filename))
+    farm.gather()
+    assert farm.differences() == []
+
+
+def test_an_intent_whose_build_isnt_recorded_is_undone(farm: Farm, key: str) -> None:
+    store = Store(farm.config)
+    intent = Intent(key, "demo", "demo-1.0-cp311-cp311-linux_armv7l.whl")
+    wheel = farm.config.state_dir / "wheel"
+    wheel.write_bytes(b"x")
+    store.begin(intent)
+    store.put(intent, wheel, b"metadata")
+    store.workshop(key)
+    (farm.config.intents / "bookworm-7-7.json.new").write_text("{")
+    assert len(farm.differences()) > 2
+    farm.gather()
+    assert farm.differences() == []
+    assert list(farm.config.intents.iterdir()) == []
+
+
+def test_an_intent_never_takes_away_anothers_wheel(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, Forge())
+    filename = record(farm, key).filename
+    # Of the same name, by another attempt: its wheel was never linked in, as the name was taken.
+    Store(farm.config).begin(Intent(key.removesuffix("1") + "2", "demo", filename))
+    farm.gather()
+    assert farm.differences() == []
+
+
+def test_a_connection_that_breaks_leaves_the_result_for_the_next_round(
+    farm: Farm, key: str
+) -> None:
+    farm.send("pi1", key, Forge())
+    with (
+        pytest.raises(DatabaseUnreachableError, match="failed in the middle of the work"),
+        farm.connect("queue") as conn,
+    ):
+        recorder = farm.recorder(conn)
+        farm.rows("SELECT pg_terminate_backend(%s)", conn.info.backend_pid)
+        recorder.record("pi1", key, farm.now)
+    assert farm.states() == {"demo 1.0": "leased"}
+    assert [r.status for r in farm.gather(pi1=said(done=[key])).recorded] == ["built"]
+    assert farm.differences() == []

@@ -1,0 +1,329 @@
+"""Rendering and carrying: what changed and only that, and again where a run was cut off."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import Environment
+from psycopg2.extensions import connection
+
+from master import db
+from master.config import Config
+from master.site import publish, tree
+from tests.integration.cluster import Cluster
+from tests.integration.site_farm import SiteFarm
+
+ROLE = Path(__file__).parents[2] / "roles/publish"
+ONE = "one-1.0-cp311-cp311-linux_armv7l.whl"
+TWO = "two-2.0-py3-none-any.whl"
+INDEX = ("index.html", "index.v1_html", "index.v1_json")
+
+
+@pytest.fixture
+def farm(cluster: Cluster, config: Config) -> SiteFarm:
+    farm = SiteFarm(cluster, config)
+    farm.target("bookworm", "3.11")
+    farm.target("trixie", "3.13")
+    return farm
+
+
+@pytest.fixture
+def conn(farm: SiteFarm) -> Iterator[connection]:
+    conn = db.connect(farm.config, "site")
+    yield conn
+    conn.close()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Path:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    return folder
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+
+
+def rsync_options(kind: str, config: Config) -> list[str]:
+    """What ansible.posix.synchronize makes of the role publish's task."""
+    task = yaml.safe_load((ROLE / "tasks/carry.yml").read_text())[0]
+    environment = Environment()
+    environment.filters["ternary"] = lambda value, yes, no: yes if value else no
+
+    def value(expression: object) -> str:
+        template = environment.from_string(str(expression))
+        return template.render(publish_list=kind, publish_state_dir=config.state_dir)
+
+    arguments = {name: value(text) for name, text in task["ansible.posix.synchronize"].items()}
+    flags = {"recursive": "--recursive", "delete": "--delete-after", "checksum": "--checksum",
+             "perms": "--perms", "times": "--times"}  # fmt: skip
+    options = [flag for name, flag in flags.items() if arguments[name] == "True"]
+    options += [value(text) for text in task["ansible.posix.synchronize"]["rsync_opts"]]
+    # Is relative to the folder of a restricted key.
+    options.remove("--temp-dir=/incoming")
+    return options
+
+
+def carry(config: Config, web: Path, lists: dict[str, int], *kinds: str) -> list[str]:
+    """Does what the role publish does; returns what rsync had to do."""
+    done: list[str] = []
+    for kind in kinds or publish.LISTS:
+        if lists[kind]:
+            argv = [
+                "rsync",
+                "--perms",
+                "--times",
+                "--out-format=%i %n",
+                *rsync_options(kind, config),
+            ]
+            argv += [f"{config.state_dir}/site/", f"{web}/"]
+            output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+            done += output.splitlines()
+    return done
+
+
+def publish_all(conn: connection, config: Config, web: Path) -> list[str]:
+    rendered = publish.rendered(conn, config)
+    if not rendered.lists:
+        return []
+    done = carry(config, web, rendered.lists)
+    publish.published(conn, config)
+    return done
+
+
+def names(done: list[str]) -> set[str]:
+    """The files that rsync really sent or removed."""
+    return {line.split(" ", 1)[1] for line in done if line.startswith(("<f", ">f", "*d"))}
+
+
+def test_everything_that_is_new_reaches_the_web_host(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    build = farm.built(ONE, apt=("liblzo2-2",))
+    failed = farm.failed("two", "2.0", "error: no such file")
+    publish_all(conn, farm.config, web)
+    assert set(files(web)) == {
+        "index.html",
+        "style.css",
+        *(f"simple/{page}" for page in INDEX),
+        *(f"simple/one/{page}" for page in INDEX),
+        f"files/one/{ONE}",
+        f"files/one/{ONE}.metadata",
+        "project/one/index.html",
+        "project/one/index.json",
+        f"project/one/log/{build}.txt",
+        "project/two/index.html",
+        "project/two/index.json",
+        f"project/two/log/{failed}.txt",
+    }
+    assert files(web)[f"project/two/log/{failed}.txt"] == b"log of two\nerror: no such file\n"
+    assert (web / f"files/one/{ONE}").stat().st_mode & 0o777 == 0o644
+    assert (web / "project/one/log").stat().st_mode & 0o777 == 0o755
+
+
+def test_nothing_is_done_when_nothing_has_changed(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE)
+    publish_all(conn, farm.config, web)
+    assert publish.outdated(conn, farm.config) == []
+    assert publish.rendered(conn, farm.config) == publish.Rendered([])
+    assert publish.published(conn, farm.config) == 0
+
+
+def test_only_what_changed_is_carried(farm: SiteFarm, conn: connection, web: Path) -> None:
+    farm.built(ONE)
+    farm.built(TWO)
+    publish_all(conn, farm.config, web)
+    build = farm.built("two-2.1-py3-none-any.whl")
+    done = publish_all(conn, farm.config, web)
+    assert names(done) == {
+        "files/two/two-2.1-py3-none-any.whl",
+        "files/two/two-2.1-py3-none-any.whl.metadata",
+        *(f"simple/two/{page}" for page in INDEX),
+        "project/two/index.html",
+        "project/two/index.json",
+        f"project/two/log/{build}.txt",
+        "index.html",
+    }
+
+
+def test_an_unchanged_project_is_rendered_to_the_same_bytes(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE, apt=("b", "a"))
+    farm.failed("one", "2.0", "no")
+    publish_all(conn, farm.config, web)
+    farm.project("one")
+    assert names(publish_all(conn, farm.config, web)) == set()
+
+
+def test_what_changes_while_pages_are_carried_stays_outdated(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE)
+    farm.built(TWO)
+    rendered = publish.rendered(conn, farm.config)
+    farm.project("one")
+    carry(farm.config, web, rendered.lists)
+    assert publish.published(conn, farm.config) == 1
+    assert publish.outdated(conn, farm.config) == ["one"]
+
+
+@pytest.mark.parametrize("kinds", [(), ("files",), ("files", "pages"), publish.LISTS])
+def test_a_run_that_died_anywhere_is_done_again_by_the_next(
+    farm: SiteFarm, conn: connection, web: Path, kinds: tuple[str, ...]
+) -> None:
+    farm.built(ONE)
+    farm.built(TWO)
+    publish_all(conn, farm.config, web)
+    farm.built("two-2.1-py3-none-any.whl")
+    farm.query("UPDATE versions SET present = false WHERE version = '1.0'")
+    farm.project("one")
+    rendered = publish.rendered(conn, farm.config)
+    if kinds:
+        carry(farm.config, web, rendered.lists, *kinds)
+    # The run is killed here.
+    publish_all(conn, farm.config, web)
+    assert files(web) == files(farm.config.state_dir / "site")
+    assert not (web / "files/one").exists()
+    assert not (web / "simple/one").exists()
+    assert publish.outdated(conn, farm.config) == []
+
+
+def test_a_run_that_died_between_list_and_removal_removes_all_the_same(
+    farm: SiteFarm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.built(ONE)
+    publish_all(conn, farm.config, web)
+    farm.query("UPDATE versions SET present = false")
+    farm.project("one")
+    with monkeypatch.context() as patch:
+
+        def killed(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(tree, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish.rendered(conn, farm.config)
+    publish_all(conn, farm.config, web)
+    assert files(web) == files(farm.config.state_dir / "site")
+    assert not (web / "files/one").exists()
+
+
+def test_what_came_back_before_it_was_deleted_there_is_not_deleted(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE)
+    publish_all(conn, farm.config, web)
+    before = files(web)
+    farm.query("UPDATE versions SET present = false")
+    farm.project("one")
+    publish.rendered(conn, farm.config)
+    # Killed before anything was carried; meanwhile the version is there again.
+    farm.query("UPDATE versions SET present = true")
+    farm.project("one")
+    publish_all(conn, farm.config, web)
+    assert files(web) == before
+
+
+def test_what_was_not_deleted_there_yet_is_not_forgotten_when_its_folder_comes_back(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE)
+    publish_all(conn, farm.config, web)
+    farm.query("UPDATE versions SET present = false")
+    farm.project("one")
+    publish.rendered(conn, farm.config)
+    # Killed before anything was carried; meanwhile the project has another wheel.
+    farm.built("one-1.1-py3-none-any.whl")
+    publish_all(conn, farm.config, web)
+    assert files(web) == files(farm.config.state_dir / "site")
+    assert not (web / "files/one" / ONE).exists()
+
+
+def test_a_project_without_a_wheel_has_a_page_and_no_index(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.job("new", "1.0")
+    publish_all(conn, farm.config, web)
+    assert (web / "project/new/index.html").exists()
+    assert not (web / "simple/new").exists()
+    assert b"new" not in files(web)["simple/index.v1_json"]
+
+
+def test_a_project_that_is_gone_leaves_nothing(farm: SiteFarm, conn: connection, web: Path) -> None:
+    farm.built(TWO)
+    publish_all(conn, farm.config, web)
+    site = farm.config.state_dir / "site"
+    for place in (site, web):
+        for folder in tree.PROJECT_FOLDERS:
+            shutil.copytree(place / folder / "two", place / folder / "gone")
+    assert publish.outdated(conn, farm.config) == ["gone"]
+    publish_all(conn, farm.config, web)
+    assert not [name for name in (*files(web), *files(site)) if "gone" in name]
+    assert files(web) == files(site)
+
+
+def test_a_wheel_that_the_store_lost_holds_up_no_other_project(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE)
+    farm.built(TWO)
+    (farm.config.store / "one" / ONE).unlink()
+    rendered = publish.rendered(conn, farm.config)
+    assert rendered.projects == ["two"]
+    assert len(rendered.errors) == 1
+    assert ONE in rendered.errors[0]
+    carry(farm.config, web, rendered.lists)
+    publish.published(conn, farm.config)
+    assert publish.outdated(conn, farm.config) == ["one"]
+    # It alone is no reason to carry anything.
+    assert publish.rendered(conn, farm.config).lists == {}
+
+
+def test_a_new_web_host_gets_everything(farm: SiteFarm, conn: connection, web: Path) -> None:
+    farm.built(ONE)
+    farm.built(TWO)
+    publish_all(conn, farm.config, web)
+    before = files(web)
+    shutil.rmtree(web)
+    web.mkdir()
+    assert publish.mark_outdated(conn) == 2
+    publish_all(conn, farm.config, web)
+    assert files(web) == before
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_done(
+    farm: SiteFarm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.built(ONE)
+    with monkeypatch.context() as patch:
+
+        def full(*_: Any, **__: Any) -> bool:
+            raise OSError(28, "No space left on device", "site/index.html")
+
+        patch.setattr(tree, "write", full)
+        with pytest.raises(publish.DiskFullError, match=r"No space left.*Make room there"):
+            publish.rendered(conn, farm.config)
+    assert publish.outdated(conn, farm.config) == ["one"]
+    publish_all(conn, farm.config, web)
+    assert files(web) == files(farm.config.state_dir / "site")
+
+
+def test_when_the_site_was_published_is_noted(farm: SiteFarm, conn: connection, web: Path) -> None:
+    farm.built(ONE)
+    publish.note_failure(conn, "no route to host")
+    publish_all(conn, farm.config, web)
+    good = farm.query("SELECT updated_at FROM sync_state WHERE key = 'last_publish'")
+    bad = farm.query("SELECT updated_at FROM sync_state WHERE key = 'last_publish_error'")
+    assert good > bad

@@ -1,0 +1,208 @@
+"""What an index says arrives in the database, once, and is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from master import db, pypi, sync
+from tests.integration.catalogue import Catalogue, File, Server
+from tests.integration.farm import START, Farm
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(Catalogue()) as server:
+        yield server
+
+
+@pytest.fixture(params=["json", "html"])
+def catalogue(request: pytest.FixtureRequest, server: Server) -> Catalogue:
+    """An index that is empty, once with JSON and once with HTML alone."""
+    server.catalogue.has_json = request.param == "json"
+    return server.catalogue
+
+
+def run(
+    farm: Farm, server: Server, *projects: str, newest: int | None = None, check: bool = False
+) -> dict[str, sync.Synced]:
+    with farm.connect("sync") as conn, pypi.Index(server.url, "https://farm.example") as index:
+        return sync.projects(
+            conn,
+            index,
+            projects,
+            targets=farm.targets,
+            newest=newest,
+            now=farm.now,
+            check=check,
+        )
+
+
+def test_every_version_arrives_with_its_sdist(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    catalogue.projects["de-mo"] = [
+        File("de_mo-1.0.tar.gz", requires_python=">=3.9"),
+        File("de_mo-1.0-py3-none-any.whl"),
+        File("De.Mo-2.0RC1.zip", requires_python=">=3.12"),
+    ]
+    done = run(farm, server, "De.Mo")["de-mo"]
+    # Trixie's Python is 3.13, bookworm's is 3.11.
+    assert (done.versions, done.new_versions, done.queued, done.error) == (2, 2, 3, None)
+    assert farm.states("bookworm") == {"de-mo 1.0": "pending"}
+    assert farm.states("trixie") == {"de-mo 2.0rc1": "pending", "de-mo 1.0": "pending"}
+    assert farm.rows("SELECT name, display_name, followed FROM projects") == [
+        ("de-mo", "De.Mo", True)
+    ]
+    urls = farm.rows("SELECT filename, kind, url, sha256 FROM upstream_files ORDER BY filename")
+    assert urls == [
+        (f.filename, "wheel" if f.filename.endswith("whl") else "sdist", f.url, f.sha256)
+        for f in sorted(catalogue.projects["de-mo"], key=lambda f: f.filename)
+    ]
+    times = farm.rows("SELECT DISTINCT released_at FROM versions")
+    sizes = farm.rows("SELECT DISTINCT size_bytes FROM upstream_files")
+    # HTML has neither.
+    assert all(bool(value) == catalogue.has_json for (value,) in times + sizes)
+    assert "wheelyard/" in catalogue.accepted[0]
+    assert "https://farm.example" in catalogue.accepted[0]
+
+
+def test_a_second_sync_changes_nothing(farm: Farm, server: Server, catalogue: Catalogue) -> None:
+    catalogue.projects["demo"] = [File("demo-1.0.tar.gz"), File("demo-1.1.tar.gz", yanked="bad")]
+    assert run(farm, server, "demo")["demo"].changed
+    farm.rows("UPDATE projects SET dirty_since = NULL")
+    before = farm.rows("SELECT * FROM versions, upstream_files, jobs")
+    farm.later(hours=1)
+    assert not run(farm, server, "demo")["demo"].changed
+    assert farm.rows("SELECT * FROM versions, upstream_files, jobs") == before
+    assert farm.value("SELECT dirty_since FROM projects") is None
+    assert farm.value("SELECT synced_at FROM projects") == farm.now
+
+
+def test_check_mode_writes_nothing(farm: Farm, server: Server) -> None:
+    server.catalogue.projects["demo"] = [File("demo-1.0.tar.gz")]
+    assert run(farm, server, "demo", check=True)["demo"].queued == 2
+    assert farm.rows("SELECT * FROM projects") == []
+    assert farm.rows("SELECT * FROM sync_state") == []
+
+
+def test_what_vanishes_is_kept_as_gone_and_leaves_the_queue(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    files = [File("demo-1.0.tar.gz"), File("demo-1.1.tar.gz")]
+    catalogue.projects["demo"] = files
+    run(farm, server, "demo")
+    catalogue.projects["demo"] = files[:1]
+    assert run(farm, server, "demo")["demo"].changed
+    assert farm.states() == {"demo 1.0": "pending", "demo 1.1": "skipped"}
+    assert farm.value("SELECT reason FROM jobs WHERE state = 'skipped'") == "gone from the index"
+    assert farm.value("SELECT bool_or(present) FROM versions WHERE version = '1.1'") is False
+    assert farm.value("SELECT count(*) FROM upstream_files WHERE NOT present") == 1
+    catalogue.projects["demo"] = files
+    run(farm, server, "demo")
+    assert farm.states() == {"demo 1.0": "pending", "demo 1.1": "pending"}
+
+
+def test_yanking_takes_a_job_back_and_unyanking_returns_it(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    catalogue.projects["demo"] = [File("demo-1.0.tar.gz")]
+    run(farm, server, "demo")
+    catalogue.projects["demo"][0].yanked = "breaks & burns"
+    run(farm, server, "demo")
+    assert farm.states() == {"demo 1.0": "skipped"}
+    assert farm.rows("SELECT yanked, yanked_reason FROM versions") == [(True, "breaks & burns")]
+    catalogue.projects["demo"][0].yanked = False
+    run(farm, server, "demo")
+    assert farm.states() == {"demo 1.0": "pending"}
+    assert farm.rows("SELECT yanked, yanked_reason FROM versions") == [(False, None)]
+
+
+def test_what_cant_be_stored_is_left_out_and_counted(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    catalogue.projects["demo"] = [
+        File("demo-1.0.tar.gz"),
+        File("demo-2004-spring.tar.gz"),
+        File("demo-1.0.exe"),
+        File("demo-1.0-py2.7.egg"),
+        File("demo-1.0.tar.bz2"),
+        File("demo-1.1 .tar.gz"),
+        File("other-1.0.tar.gz"),
+    ]
+    done = run(farm, server, "demo")["demo"]
+    assert (done.versions, done.ignored) == (1, 6)
+    assert farm.rows("SELECT filename FROM upstream_files") == [("demo-1.0.tar.gz",)]
+
+
+def test_a_file_without_a_sha256_gets_no_job(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    catalogue.projects["demo"] = [File("demo-1.0.tar.gz", sha256=None)]
+    assert run(farm, server, "demo")["demo"].queued == 0
+    assert farm.states() == {}
+
+
+def test_a_name_that_another_project_has_already_is_left_to_it(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    catalogue.projects["a"] = [File("a-b-1.0.tar.gz")]  # version b-1.0, which is none
+    catalogue.projects["a-b"] = [File("a-b-1.0.tar.gz")]
+    run(farm, server, "a", "a-b")
+    assert farm.states() == {"a-b 1.0": "pending"}
+
+
+def test_a_project_that_the_index_lacks_stops_no_other(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    catalogue.projects["demo"] = [File("demo-1.0.tar.gz")]
+    done = run(farm, server, "missing", "demo")
+    assert done["demo"].queued == 2
+    assert f"the index {server.url} has no project missing" in (done["missing"].error or "")
+    notes = dict(farm.rows("SELECT key, value FROM sync_state"))
+    assert notes["last_sync"] == "1 projects"
+    assert notes["last_sync_error"] == done["missing"].error
+
+
+@pytest.mark.parametrize(("status", "cause"), [(500, "500 Server Error"), (403, "403 Client Err")])
+def test_an_index_that_fails_is_named_with_the_cause(
+    farm: Farm, server: Server, status: int, cause: str
+) -> None:
+    server.catalogue.status = status
+    error = run(farm, server, "demo")["demo"].error or ""
+    assert server.url in error
+    assert cause in error
+    assert farm.rows("SELECT name FROM projects") == []
+
+
+def test_an_index_that_is_off_is_named_and_not_tried_for_ever(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pypi, "RETRIES", 0)
+    with Server(Catalogue()) as server:
+        pass
+    done = run(farm, server, "a", "b", "c", "d", "e")
+    assert "Connection refused" in (done["a"].error or "")
+    assert server.url in (done["a"].error or "")
+    assert "not tried" in (done["e"].error or "")
+    notes = dict(farm.rows("SELECT key, updated_at FROM sync_state"))
+    assert notes == {"last_sync_error": START}
+
+
+def test_an_answer_that_is_no_index_page_is_named(farm: Farm) -> None:
+    with Server(Catalogue()) as server:
+        server.catalogue.kind = "application/pdf"
+        server.catalogue.projects["demo"] = []
+        assert "answers for demo what is no page" in (run(farm, server, "demo")["demo"].error or "")
+
+
+def test_two_syncs_dont_run_at_once(farm: Farm, server: Server) -> None:
+    server.catalogue.projects["demo"] = [File("demo-1.0.tar.gz")]
+    with farm.connect("sync") as first, farm.connect("sync") as second:
+        db.hold(first, db.Lock.SYNC)
+        with second.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        second.commit()
+        with pytest.raises(db.BusyError, match="another sync is under way"):
+            db.hold(second, db.Lock.SYNC)

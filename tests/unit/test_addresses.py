@@ -1,0 +1,31 @@
+"""The filters of addresses."""
+
+from __future__ import annotations
+
+import pytest
+
+from filter_plugins import addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("fd77::10", 6),
+        ("::1", 6),
+        ("192.0.2.1", 4),
+        ("pi7.example.org", 0),
+        ("", 0),
+        ("fd77::/64", 0),
+        ("fe80::1%eth0", 0),
+        ("192.0.2", 0),
+        ("1", 0),
+        (1, 0),
+    ],
+)
+def test_the_version_of_an_address(text: object, version: int) -> None:
+    assert addresses.address_version(text) == version
+
+
+def test_names_and_addresses_stand_apart_in_a_certificate() -> None:
+    assert addresses.subject_alt_name("wheels.example.org") == "DNS:wheels.example.org"
+    assert addresses.subject_alt_name("fd77::10") == "IP:fd77::10"

@@ -1,0 +1,77 @@
+"""When following prints and when it gives up; all of it together: tests/integration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from action_plugins.farm_report import Patience, Printed, standstill
+
+
+def state(left: int = 1, running_s: float | None = None, **info: Any) -> dict[str, Any]:
+    running = None if running_s is None else {"project": "lzo", "version": "1", "for_s": running_s}
+    run = {
+        "left": {"bookworm": {"jobs": left}} if left else {},
+        "outstanding": left,
+        "results": {},
+        "stuck": {},
+    }
+    return {
+        "run": run,
+        "builders": [{"name": "pi1", "state": "idle", "queued": 0, "running": running}],
+        "trouble": {},
+        **info,
+    }
+
+
+def test_time_that_passes_is_no_news_until_a_minute_is_over() -> None:
+    printed = Printed()
+    assert printed.is_news(state(running_s=1.0), 0.0)
+    assert not printed.is_news(state(running_s=6.0), 5.0)
+    assert printed.is_news(state(running_s=61.0), 60.0)
+    assert not printed.is_news(state(running_s=66.0), 65.0)
+
+
+def test_a_builder_that_takes_up_another_job_is_news() -> None:
+    printed = Printed()
+    assert printed.is_news(state(), 0.0)
+    assert printed.is_news(state(running_s=0.0), 5.0)
+    assert printed.is_news(state(left=2, running_s=5.0), 10.0)
+
+
+def test_a_problem_is_told_once_and_again_when_it_comes_back() -> None:
+    printed = Printed()
+    assert printed.is_new_problem("no answer")
+    assert not printed.is_new_problem("no answer")
+    printed.is_news(state(), 0.0)
+    assert printed.is_new_problem("no answer")
+
+
+def test_patience_ends_with_a_problem_that_lasts() -> None:
+    patience = Patience(60.0)
+    assert not patience.is_over("no answer", 0.0)
+    assert not patience.is_over("no answer", 59.0)
+    assert not patience.is_over(None, 60.0)
+    assert not patience.is_over("no answer", 61.0)
+    assert patience.is_over("no answer", 121.0)
+
+
+def test_a_run_stands_still_when_only_stuck_jobs_are_left() -> None:
+    info = state(left=3)
+    info["run"]["stuck"] = {"bookworm": "bookworm: no builder"}
+    assert standstill(info) == "bookworm: no builder"
+    info["run"]["left"]["trixie"] = {"jobs": 1}
+    info["run"]["outstanding"] = 4
+    assert standstill(info) is None
+
+
+def test_a_run_stands_still_when_rounds_have_stopped() -> None:
+    assert standstill(state(trouble={"round": "no round", "sync": "PyPI"})) == "no round"
+
+
+def test_a_failed_sync_does_not_stop_a_run() -> None:
+    assert standstill(state(trouble={"sync": "PyPI"})) is None
+
+
+def test_a_run_stands_still_while_it_is_not_published() -> None:
+    assert standstill(state(left=0)) == "all is built, but not all is published"
+    assert standstill(state(left=0, trouble={"publish": "web is down"})) == "web is down"

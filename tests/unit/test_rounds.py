@@ -1,0 +1,76 @@
+"""What a round makes of its builders' answers, and what it tells the journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from callback_plugins import farm_journal
+from filter_plugins.rounds import round_reports
+
+
+def answer(done: list[str], **results: bool) -> dict[str, Any]:
+    """The variables of a builder, with each collected key and whether that failed."""
+    return {
+        "round_handout": {"jobs": [{"key": "a-9-1", "project": "lzo"}]},
+        "round_exchange": {"changed": True, "report": {"queued": [], "done": done}},
+        "round_collect": {
+            "results": [{"item": key, "failed": failed} for key, failed in results.items()]
+        },
+    }
+
+
+def test_a_builder_that_answers_has_its_report() -> None:
+    reports = round_reports(["pi1"], {"pi1": answer(["a-1-1"], **{"a-1-1": False})})
+    assert reports == {
+        "pi1": {
+            "queued": [],
+            "done": ["a-1-1"],
+            "collected": ["a-1-1"],
+            "handed": ["a-9-1"],
+        }
+    }
+
+
+def test_a_result_that_did_not_arrive_whole_is_not_collected() -> None:
+    variables = {"pi1": answer(["a-1-1", "a-2-1"], **{"a-1-1": True, "a-2-1": False})}
+    report = round_reports(["pi1"], variables)["pi1"]
+    assert report is not None
+    assert report["done"] == ["a-1-1", "a-2-1"]
+    assert report["collected"] == ["a-2-1"]
+
+
+def test_a_builder_that_is_unreachable_or_fails_has_none() -> None:
+    variables: dict[str, dict[str, Any]] = {
+        "off": {"round_exchange": {"unreachable": True, "msg": "timed out"}},
+        "broken": {"round_exchange": {"failed": True, "msg": "no spool"}},
+        "silent": {},
+        "mad": {"round_exchange": {"report": "hello"}},
+    }
+    assert round_reports(variables, variables) == dict.fromkeys(variables)
+
+
+def test_the_journal_has_a_line_for_each_result() -> None:
+    result = {
+        "changed": True,
+        "recorded": [
+            {"key": "bookworm-1-1", "status": "built", "reason": None},
+            {"key": "bookworm-2-1", "status": "failed", "reason": "no cups.h\n\x1b[2J"},
+        ],
+        "refused": [{"key": "bookworm-3-1", "reason": "not its lease"}],
+        "lost": ["bookworm-4-1"],
+    }
+    assert list(farm_journal.news(result)) == [
+        "bookworm-1-1 built",
+        "bookworm-2-1 failed: no cups.h [2J",
+        "refused: key=bookworm-3-1 reason=not its lease",
+        "lost: bookworm-4-1",
+    ]
+
+
+def test_the_journal_is_silent_when_nothing_happened() -> None:
+    assert not list(farm_journal.news({"changed": False, "recorded": [], "handouts": [{}]}))
+
+
+def test_a_failure_has_its_cause_in_one_line() -> None:
+    assert farm_journal.cause({"msg": "", "stderr": "rsync:\n no route"}) == "rsync: no route"
+    assert farm_journal.cause({}) == "no reason given"

@@ -1,0 +1,1 @@
+"""Built in an isolated environment, into which pip downloads setuptools."""
