@@ -19,7 +19,7 @@ help:
 	@echo "make test       prove everything: lint, units on two Pythons, integration, Molecule"
 	@echo "make unit       the units alone, in under two minutes"
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
-	@echo "make bench      the benchmarks"
+	@echo "make bench      measure what the machinery costs, on the fleet of make demo"
 	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
 	@echo "make lock       lock the newest versions of what requirements/*.in name"
 
@@ -91,8 +91,7 @@ molecule: venv
 
 .PHONY: bench
 bench: venv
-	@lab/debian-packages postgresql nginx rsync
-	pytest tests/bench
+	$(QUIET) $(LAB) tests/bench/bench.yml
 
 # --- Away with it -----------------------------------------------------------------------------------------------------
 

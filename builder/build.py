@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from builder.systemd import Outcome, UnitError
 _BACKOFF_FIRST_S = 30.0
 _BACKOFF_MAX_S = 600.0
 _UNPACKED_FACTOR = 8
+_MEMORY_OF_A_COMPILER = 512 << 20
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +57,20 @@ class Place:
     def log(self) -> Path:
         """What pip and everything that it started said."""
         return self.folder / "log"
+
+    def hand_over(self, filename: str) -> None:
+        """Tell wheel-build@ the sdist's name, and how many compilers may run at once."""
+        processors, memory = os.cpu_count() or 1, memory_bytes()
+        jobs = max(min(processors, memory // _MEMORY_OF_A_COMPILER), 1)
+        lines = [f"SDIST=/in/{filename}", f"MAKEFLAGS=-j{jobs}"]
+        lines += [f"{name}={jobs}" for name in ("CMAKE_BUILD_PARALLEL_LEVEL", "MAX_JOBS")]
+        text = "".join(f"{line}\n" for line in lines)
+        (self.sdist / "build.env").write_text(text, encoding="ascii")
+
+
+def memory_bytes() -> int:
+    """The memory of this Pi."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def backoff_s(failures: int) -> float:
@@ -147,7 +163,7 @@ class Builder:
             context=self.context,
         )
         # wheel-build@ reads it: the only word of a job that its command needs.
-        (place.sdist / "build.env").write_text(f"SDIST=/in/{path.name}\n", encoding="ascii")
+        place.hand_over(path.name)
 
     def _not_fetched(self, job: Job, error: fetch.FetchError) -> Optional[str]:
         failures = job.fetch_failures + 1

@@ -35,6 +35,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         self, req: Any, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> Optional[urllib.request.Request]:
         if not newurl.startswith("https://"):
+            fp.close()
             raise FetchError(f"{req.full_url} leads to {newurl}, which is not https", lasting=True)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -60,6 +61,7 @@ def sdist(
         raise
     except urllib.error.HTTPError as error:
         target.unlink(missing_ok=True)
+        error.close()
         raise FetchError(
             f"{source.url}: the server says {error.code} {error.reason}",
             lasting=error.code in _GONE,
@@ -93,6 +95,8 @@ def _transfer(
                 raise FetchError(f"{source.url}: not there after {timeout_s:.0f} s", lasting=False)
             digest.update(chunk)
             stream.write(chunk)
+        if answer.length:
+            raise FetchError(f"{source.url}: it ended after {received} bytes", lasting=False)
         stream.flush()
         os.fchmod(stream.fileno(), 0o644)
     if digest.hexdigest() != source.sha256:

@@ -21,7 +21,7 @@ from typing import Any, Optional
 
 from builder import __version__, files, reason, wheel
 from builder import log as build_log
-from builder.build import BuildUnits, Place
+from builder.build import BuildUnits, Place, memory_bytes
 from builder.config import Config, Release
 from builder.systemd import UnitError
 
@@ -29,7 +29,11 @@ TRIAL_KEY = "trial-0-0"
 _SDIST = "trial-0.tar.gz"
 _TRIAL_LIMIT_S = 600.0
 _SSH_PORT = 22
+_PROBES_MAX = 20
 _AGAIN_S = 600.0
+# 2026-01-01: before this was written. A Pi without a network comes up in the past.
+_FIRST_SANE_TIME = 1767225600.0
+_CGROUP_CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
 _BACKEND = Path(__file__).with_name("trial_backend.py")
 _UNITS = tuple(
     Path("/etc/systemd/system") / name for name in ("wheel-root@.service", "wheel-build@.service")
@@ -76,6 +80,21 @@ def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
     return None
 
 
+def host_lacks(memory: int, now: float, controllers: Path, min_memory_bytes: int) -> Optional[str]:
+    """Return what this Pi lacks of what no build can do without, and the cure, or None."""
+    if memory < min_memory_bytes:
+        return f"{memory >> 20} MiB of memory; a build needs {min_memory_bytes >> 20} MiB"
+    if now < _FIRST_SANE_TIME:
+        return "the clock isn't set, so no certificate is valid; see timedatectl on the Pi"
+    # Raspberry Pi OS starts without it; a host with cgroups of the old kind has no such file.
+    if controllers.exists() and "memory" not in controllers.read_text(encoding="ascii").split():
+        return (
+            "the kernel doesn't limit memory, so a build could take all of it: add "
+            "cgroup_enable=memory to cmdline.txt and reboot"
+        )
+    return None
+
+
 def trial_sdist(probes: Sequence[tuple[str, int]]) -> bytes:
     """Return a tiny sdist whose backend writes down what it sees, and which `probes` it reaches."""
     contents = {
@@ -110,7 +129,10 @@ class Preflight:
 
     def refusal(self, *, again: bool = False) -> Optional[str]:
         """Return why this builder must take no jobs, or None. `again`: don't trust an old trial."""
-        return self.verdict(again=again).refuses
+        lacks = host_lacks(
+            memory_bytes(), time.time(), _CGROUP_CONTROLLERS, self.config.min_memory_bytes
+        )
+        return lacks or self.verdict(again=again).refuses
 
     def verdict(self, *, again: bool = False) -> Verdict:
         """Return the verdict on this builder as it is now, from a new trial where it takes one."""
@@ -132,7 +154,7 @@ class Preflight:
         try:
             self.units.start_root(TRIAL_KEY)
             (place.sdist / _SDIST).write_bytes(trial_sdist(self._probes()))
-            (place.sdist / "build.env").write_text(f"SDIST=/in/{_SDIST}\n", encoding="ascii")
+            place.hand_over(_SDIST)
             outcome = self.units.build(TRIAL_KEY, _TRIAL_LIMIT_S)
             self.units.end_processes(TRIAL_KEY)
             if not outcome.succeeded:
@@ -153,8 +175,9 @@ class Preflight:
             self.units.remove(TRIAL_KEY)
 
     def _probes(self) -> list[tuple[str, int]]:
-        # Every farm host listens on ssh, this one too.
-        return [(address, _SSH_PORT) for address in self.config.forbidden_addresses]
+        # Every farm host listens on ssh, this one too; a few of a large farm's show enough.
+        addresses = ("127.0.0.1", "::1", *self.config.forbidden_addresses[:_PROBES_MAX])
+        return [(address, _SSH_PORT) for address in addresses]
 
     def _fingerprint(self) -> str:
         """Hash all that a trial depends on; a boot too, since firewall and kernel come up anew."""

@@ -22,7 +22,7 @@ _FIRST = tuple(
         r"^.*?(?:fatal error: )?(Killed signal terminated program \S+|Cannot allocate memory)",
         r"^(MemoryError)\b",
         r"^[^:\s]+:\d+(?::\d+)?: (fatal error: .+)",
-        r"^.*\b(cannot find -l\S+)",
+        r"^.*\b(cannot find -l[^\s:]+)",
         r"meson\.build:\d+:\d+: (ERROR: .+)",
         r"^.*?(Could NOT find \w+.*)",
         r"^.*?((?:Package '[^']+', required by '[^']+', not found|No package '[^']+' found).*)",

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Optional
+from typing import Optional, Protocol
 
 from builder import agree, files, status
-from builder.build import Builder
+from builder.build import Builder, BuildUnits
 from builder.config import Config
 from builder.preflight import Preflight
 from builder.spool import Spool
 from builder.systemd import Units
 
-_IDLE_S = 2.0
-_REFUSING_S = 30.0
+IDLE_S = 2.0
+REFUSING_S = 30.0
 logger = logging.getLogger(__name__)
+
+
+class ServiceUnits(BuildUnits, Protocol):
+    """What the service asks of systemd beside what a build does."""
+
+    def keys(self) -> frozenset[str]: ...
 
 
 class Service:
     """Holds what one run of the service knows."""
 
-    def __init__(self, config: Config, units: Units) -> None:
+    def __init__(self, config: Config, units: ServiceUnits) -> None:
         self.config = config
         self.units = units
         self.spool = Spool(config.spool_dir)
@@ -38,8 +44,9 @@ class Service:
 
         Returns why this Pi had better prove itself again, or None.
         """
-        self._say("the builder service has just started, and proves itself first")
         started = self.spool.recover()
+        # A build that goes on may take hours more; this Pi had proven itself when it began.
+        self._say(None if started else "the builder service has just started, and proves itself")
         for key in self.units.keys() - {job.key for job in started}:
             self.units.remove(key)
         troubles = [self.builder.resume(job) for job in started]
@@ -57,7 +64,7 @@ class Service:
         )
         self._say(refuses)
         if refuses:
-            return None, _REFUSING_S
+            return None, REFUSING_S
         try:
             job = self.spool.take(time.time())
         except OSError as error:
@@ -68,8 +75,8 @@ class Service:
             trouble = None if job is None else self.builder.build(job)
         if trouble:
             self._say(trouble)
-            return trouble, _REFUSING_S
-        return None, 0.0 if job else _IDLE_S
+            return trouble, REFUSING_S
+        return None, 0.0 if job else IDLE_S
 
     def _say(self, refuses: Optional[str]) -> None:
         if refuses != self._said:

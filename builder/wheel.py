@@ -49,10 +49,11 @@ def _copy(folder: int, name: str, target: Path, max_bytes: int) -> WheelFile:
         source = os.open(name, flags, dir_fd=folder)
     except OSError as error:
         raise WheelError(f"{name} can't be opened: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(source).st_mode):
+        os.close(source)
+        raise WheelError(f"{name} is no regular file")
     digest, size = hashlib.sha256(), 0
     with os.fdopen(source, "rb") as stream, target.open("wb") as copy:
-        if not stat.S_ISREG(os.fstat(source).st_mode):
-            raise WheelError(f"{name} is no regular file")
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
             if size > max_bytes:

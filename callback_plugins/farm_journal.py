@@ -57,7 +57,9 @@ def news(result: dict[str, Any]) -> Iterator[str]:
 def cause(result: dict[str, Any]) -> str:
     """Why a task failed, in one line."""
     detail = result.get("msg") or result.get("module_stderr") or result.get("stderr")
-    return one_line(detail or "no reason given")
+    # What Ansible puts before each message says no more than that it is one.
+    text = str(detail or "no reason given").removeprefix("Task failed: ")
+    return one_line(text.removeprefix("Module failed: "))
 
 
 def one_line(value: object) -> str:

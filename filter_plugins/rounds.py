@@ -17,6 +17,15 @@ def round_reports(
     return {name: _report(variables[name]) for name in builders}
 
 
+def round_finished(
+    builders: Iterable[str], variables: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Those of the builders that say they have results, as the hosts of a play."""
+    reports = ((name, _report(variables[name])) for name in builders)
+    # An empty list of hosts would stand for all of them.
+    return [name for name, report in reports if report and report.get("done")] or ["!all"]
+
+
 def _report(variables: Mapping[str, Any]) -> dict[str, Any] | None:
     exchange = variables.get("round_exchange") or {}
     report = exchange.get("report")
@@ -38,4 +47,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by the names that playbooks use."""
-        return {"round_reports": round_reports}
+        return {"round_finished": round_finished, "round_reports": round_reports}

@@ -57,6 +57,10 @@ leased:
   description: How many jobs were leased.
   type: int
   returned: always
+outdated:
+  description: Whether the farm knows more than its site shows.
+  type: bool
+  returned: always
 paused:
   description: Why nothing is handed out, when the disk of the master is nearly full.
   type: str
@@ -70,7 +74,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     from master import config as master_config
-    from master import db, queue
+    from master import db, due, queue
     from master.errors import FarmError
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
@@ -101,6 +105,7 @@ def main() -> None:
                 module.params["builders"],
                 check=module.check_mode,
             )
+            outdated = due.is_outdated(conn, config)
     except FarmError as error:
         module.fail_json(msg=str(error))
     if claims.paused:
@@ -109,6 +114,7 @@ def main() -> None:
         changed=claims.leased > 0,
         handouts=[asdict(handout) for handout in claims.handouts],
         leased=claims.leased,
+        outdated=outdated,
         paused=claims.paused,
     )
 

@@ -101,7 +101,11 @@ def session(config: Config, role: Role, password: str | None = None) -> Iterator
     conn = connect(config, role, password)
     try:
         yield conn
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+    except psycopg2.Error as error:
+        # A connection that breaks shows in many ways; what the server itself says has a code.
+        gone = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+        if not (gone or conn.closed or error.pgcode is None):
+            raise
         database = config.database
         cause = " ".join(str(error).split())
         raise DatabaseUnreachableError(

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from master.db import Cursor
 from master.queries import plan as sql
-from master.tags import Target, is_pure, runs_on, serves
+from master.tags import Target, runs_on, serves
 
 GONE = "gone from the index"
 YANKED = "yanked upstream"
@@ -40,7 +40,7 @@ class Candidate:
     requires_python: str | None
     upstream_file_id: int | None
     wheels: tuple[str, ...] = ()
-    """The files of it that the store has."""
+    """Those in the store that serve every platform."""
 
     @property
     def parsed(self) -> Version:
@@ -56,15 +56,9 @@ class Candidate:
         return NO_SDIST if self.upstream_file_id is None else None
 
     def covered_by(self, target: Target) -> str | None:
-        """The wheel of the store for every platform that serves the target already."""
-        for filename in self.wheels:
-            try:
-                tags = parse_wheel_filename(filename)[3]
-            except InvalidWheelFilename:
-                continue
-            if is_pure(tags) and serves(tags, target):
-                return filename
-        return None
+        """The wheel of the store that serves the target already."""
+        found = (w for w in self.wheels if serves(parse_wheel_filename(w)[3], target))
+        return next(found, None)
 
 
 @dataclass(frozen=True)

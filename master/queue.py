@@ -64,7 +64,7 @@ def claim(
             # Two claims at once would both fill the same spool.
             cursor.execute("LOCK TABLE builders IN SHARE ROW EXCLUSIVE MODE")
             if fleet is not None:
-                _register(cursor, fleet)
+                _register(cursor, fleet, now)
             cursor.execute(sql.BUILDERS, {"now": now})
             builders: list[Any] = cursor.fetchall()
             leased = 0
@@ -93,8 +93,8 @@ def no_room(config: Config) -> str | None:
     )
 
 
-def _register(cursor: Cursor, fleet: Mapping[str, str]) -> None:
-    bound = {"targets": json.dumps(dict(fleet))}
+def _register(cursor: Cursor, fleet: Mapping[str, str], now: datetime) -> None:
+    bound = {"targets": json.dumps(dict(fleet)), "now": now}
     cursor.execute("SELECT name FROM targets WHERE active")
     unknown = sorted(set(fleet.values()) - {row.name for row in cursor.fetchall()})
     if unknown:

@@ -171,7 +171,7 @@ def eta_s(info: Info) -> float | None:
 
 def builder_text(builder: Builder, now: datetime) -> str:
     """What it does, for people."""
-    queued = f"; {builder.queued} more in its spool" if builder.queued else ""
+    queued = f"; {count(builder.queued, 'more job')} in its spool" if builder.queued else ""
     if builder.state == "missing" and builder.missing_since:
         since = builder.missing_since
         return (
@@ -181,11 +181,13 @@ def builder_text(builder: Builder, now: datetime) -> str:
     if builder.state == "new":
         return "has not been asked yet"
     running = builder.running
-    doing = (
-        f"building {running.project} {running.version} for {duration(running.for_s)}{queued}"
-        if running
-        else f"idle{queued}"
-    )
+    if running:
+        doing = (
+            f"building {running.project} {running.version} for {duration(running.for_s)}{queued}"
+        )
+    else:
+        # Queued, or finished and not collected yet.
+        doing = f"between two builds{queued}" if builder.queued else "idle"
     if builder.state == "refuses":
         refusal = f"takes no jobs: {plain(builder.refuses or '')}"
         return f"{refusal}; {doing}" if running else refusal
@@ -253,7 +255,12 @@ def progress(info: Info) -> list[str]:
         state = left_over if run.unpublished else "all published"
         return [f"{elapsed}: nothing left to build, {state}", *indent(trouble(info).values())]
     eta = eta_s(info)
-    estimate = f"about {duration(eta)} to go" if eta is not None else "no estimate yet"
+    if eta is None:
+        estimate = "no estimate yet"
+    else:
+        estimate = (
+            f"about {duration(eta)} to go" if eta >= 1 else "longer than builds like these took"
+        )
     parts = [f"{left.jobs} left for {target}" for target, left in sorted(run.left.items())]
     results = run.results.values()
     done = [f"{sum(r.built for r in results)} built", f"{sum(r.failed for r in results)} failed"]

@@ -3,8 +3,8 @@
 # The sdist: of those with a hash that are still there, .tar.gz before .zip.
 VERSIONS = """
 SELECT v.version_id, v.version, v.yanked, v.present, v.requires_python, sdist.upstream_file_id,
-       (SELECT coalesce(array_agg(filename), '{}') FROM files WHERE version_id = v.version_id)
-       AS wheels
+       (SELECT coalesce(array_agg(filename::text), '{}') FROM files
+         WHERE version_id = v.version_id AND serves_every_platform) AS wheels
   FROM versions v
   LEFT JOIN LATERAL (
        SELECT upstream_file_id FROM upstream_files f

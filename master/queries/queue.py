@@ -10,11 +10,14 @@ UPDATE jobs j
    AND (%(targets)s::jsonb ->> b.name) IS DISTINCT FROM t.name
 """
 
+# By the master's clock, as every time that is compared with it.
 REGISTER = """
-INSERT INTO builders AS b (name, target_id)
-SELECT n.key, t.target_id
+INSERT INTO builders AS b (name, target_id, next_contact_at)
+SELECT n.key, t.target_id, %(now)s
   FROM jsonb_each_text(%(targets)s::jsonb) n JOIN targets t ON t.name = n.value
-ON CONFLICT (name) DO UPDATE SET target_id = excluded.target_id, active = true
+ON CONFLICT (name) DO UPDATE
+   SET target_id = excluded.target_id, active = true, report = NULL, refuses = NULL,
+       missing_since = NULL, next_contact_at = excluded.next_contact_at
  WHERE (b.target_id, b.active) IS DISTINCT FROM (excluded.target_id, true)
 """
 

@@ -30,7 +30,7 @@ CREATE TABLE builders (
     active          boolean NOT NULL DEFAULT true,
     last_seen_at    timestamptz,
     missing_since   timestamptz,
-    next_contact_at timestamptz NOT NULL DEFAULT now(),
+    next_contact_at timestamptz NOT NULL DEFAULT '-infinity',
     report          jsonb,
     refuses         text CHECK (refuses <> ''),
     UNIQUE (builder_id, target_id)

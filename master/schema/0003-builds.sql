@@ -38,9 +38,11 @@ CREATE TABLE files (
     sha256          sha256_hex NOT NULL,
     metadata_sha256 sha256_hex NOT NULL,
     requires_python text,
+    serves_every_platform boolean NOT NULL DEFAULT false,
     uploaded_at     timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE files IS 'Wheels in the store, at PROJECT/FILENAME with its METADATA beside it (PEP 658)';
+COMMENT ON COLUMN files.serves_every_platform IS 'Its tags say so and it holds no library: it stands in for builds for other targets';
 CREATE INDEX files_version ON files (version_id);
 
 CREATE TABLE file_dependencies (

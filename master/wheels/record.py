@@ -233,6 +233,7 @@ class Recorder:
                 "sha256": wheel.sha256,
                 "metadata_sha256": wheel.metadata_sha256,
                 "requires_python": wheel.requires_python,
+                "serves_every_platform": wheel.serves_every_platform,
                 "now": arrival.now,
             },
         )

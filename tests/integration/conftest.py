@@ -18,9 +18,14 @@ _numbers = itertools.count(1)
 
 
 def make_config(cluster: Cluster, database: str, state_dir: Path) -> Config:
+    return config_of(str(cluster.root), database, state_dir)
+
+
+def config_of(host: str, database: str, state_dir: Path) -> Config:
+    """Settings of a farm whose database listens on a socket in the folder host."""
     return master_config.parse(
         {
-            "database": {"host": str(cluster.root), "port": cluster.port, "name": database},
+            "database": {"host": host, "port": 5432, "name": database},
             "state_dir": str(state_dir),
             "pypi_url": None,
             "pypi_projects": [],

@@ -74,7 +74,7 @@ class Farm:
         conn = self.cluster.connect(self.config.database.name)
         try:
             with conn, conn.cursor() as cursor:
-                cursor.execute(statement, values)
+                cursor.execute(statement, values or None)
                 return cursor.fetchall() if cursor.description else []
         finally:
             conn.close()
@@ -119,9 +119,7 @@ class Farm:
     def recorder(self, conn: Connection) -> record.Recorder:
         return record.Recorder(conn, self.config)
 
-    def send(
-        self, builder: str, key: str, forge: Forge | None = None, /, **changes: Any
-    ) -> None:
+    def send(self, builder: str, key: str, forge: Forge | None = None, /, **changes: Any) -> None:
         """Puts a result into incoming/: a wheel, or a failure without one."""
         data = forge.bytes() if forge else b""
         filename = forge.filename if forge else ""

@@ -102,7 +102,8 @@ def test_a_builder_that_refuses_is_talked_to_and_gets_nothing(nine: Farm) -> Non
     nine.claim(TWO)
     nine.gather(pi1=said(refuses="no room on its card"))
     handouts = nine.claim(TWO)
-    assert handouts["pi1"].jobs == handouts["pi1"].leased == []
+    assert not handouts["pi1"].jobs
+    assert not handouts["pi1"].leased
     assert leases(nine) == {"pi2": 3}
     nine.gather(pi1=said())
     assert len(nine.claim(TWO)["pi1"].jobs) == 3

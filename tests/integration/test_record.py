@@ -11,15 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+import psycopg2.extras
 import pytest
 
-from master.db import DatabaseUnreachableError
-from master.wheels import store as stores
+from master.db import Connection, DatabaseUnreachableError
 from master.wheels.record import NoRoomError, RefusedError
 from master.wheels.store import Intent, Store
 from tests.forge import Forge
 from tests.integration.farm import START, Farm, said, upstream
 
+NEVER = {"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00"}
 PURE = Forge(tag="py3-none-any", files={"demo.py": b""})
 
 
@@ -44,7 +46,8 @@ def test_a_wheel_is_recorded_and_stored(farm: Farm, key: str) -> None:
     gathered = farm.gather(pi1=said(done=[key]))
     name = "demo-1.0-cp311-cp311-linux_armv7l.whl"
     assert [(r.key, r.status, r.filename) for r in gathered.recorded] == [(key, "built", name)]
-    assert gathered.lost == gathered.refused == []
+    assert not gathered.lost
+    assert not gathered.refused
     assert (farm.config.store / "demo" / name).read_bytes() == forge.bytes()
     assert (farm.config.store / "demo" / f"{name}.metadata").read_bytes() == (
         forge.contents()["demo-1.0.dist-info/METADATA"]
@@ -124,9 +127,9 @@ def test_a_result_that_is_no_json_is_a_failure(farm: Farm, key: str, data: bytes
         ({"duration_s": True}, None),
         ({"duration_s": "long"}, None),
         ({"started_at": "yesterday", "duration_s": 2}, 2),
-        ({"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00", "duration_s": 3}, 3),
+        ({**NEVER, "duration_s": 3}, 3),
     ],
-)  # fmt: skip
+)
 def test_times_that_cant_be_are_left_out(
     farm: Farm, key: str, said_of_it: dict[str, Any], stored: float | None
 ) -> None:
@@ -209,7 +212,9 @@ def test_a_result_of_anothers_job_is_refused(
 def test_only_what_was_fetched_whole_is_looked_at(farm: Farm, key: str) -> None:
     farm.send("pi1", key, Forge())
     gathered = farm.gather(pi1=said(done=[key], collected=[]))
-    assert gathered.recorded == gathered.refused == gathered.lost == []
+    assert not gathered.recorded
+    assert not gathered.refused
+    assert not gathered.lost
     gathered = farm.gather(pi1=said(done=[key], collected=[key]))
     assert [r.status for r in gathered.recorded] == ["built"]
 
@@ -285,6 +290,7 @@ def test_a_wheel_that_serves_its_own_target_takes_nothing_from_others(
 ) -> None:
     farm.send("pi1", key, forge)
     assert record(farm, key).status == "built"
+    farm.sync(upstream("demo", "1.0"))
     assert farm.states("trixie") == {"demo 1.0": "pending"}
 
 
@@ -306,11 +312,11 @@ def test_a_full_disk_leaves_nothing_half_done_and_is_said(
                 raise OSError(28, "No space left on device")
             real(descriptor)
 
-        monkeypatch.setattr(stores.os, "fsync", fsync)
+        monkeypatch.setattr(os, "fsync", fsync)
         try:
             gathered = farm.gather(pi1=said(done=[key]))
         finally:
-            monkeypatch.setattr(stores.os, "fsync", real)
+            monkeypatch.setattr(os, "fsync", real)
         if gathered.recorded:
             break
         assert "disk of the master is full" in (gathered.stopped or "")
@@ -392,6 +398,52 @@ def test_an_intent_never_takes_away_anothers_wheel(farm: Farm, key: str) -> None
     assert farm.differences() == []
 
 
+def recorded_without_a_connection(farm: Farm, conn: Connection, key: str) -> None:
+    recorder = farm.recorder(conn)
+    farm.rows("SELECT pg_terminate_backend(%s)", conn.info.backend_pid)
+    recorder.record("pi1", key, farm.now)
+
+
+class CutOff(psycopg2.extensions.connection):
+    """Breaks just after a commit, whose answer doesn't arrive, when it is told to."""
+
+    armed = False
+
+    def commit(self) -> None:
+        super().commit()
+        if self.armed:
+            self.close()
+            raise psycopg2.OperationalError("the answer didn't arrive")
+
+
+def test_a_commit_whose_answer_is_lost_keeps_the_wheel(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, Forge())
+    database = farm.config.database
+    conn = psycopg2.connect(
+        host=database.host,
+        port=database.port,
+        dbname=database.name,
+        user="wheelyard_queue",
+        connection_factory=CutOff,
+        cursor_factory=psycopg2.extras.NamedTupleCursor,
+    )
+    recorder = farm.recorder(conn)
+    insert = recorder._insert_file
+
+    def arm(*arguments: Any) -> None:
+        insert(*arguments)
+        conn.armed = True
+
+    recorder._insert_file = arm  # type: ignore[method-assign,assignment]
+    with pytest.raises(psycopg2.OperationalError, match="didn't arrive"):
+        recorder.record("pi1", key, farm.now)
+    assert [path.stem for path in farm.config.intents.iterdir()] == [key]
+    gathered = farm.gather(pi1=said(done=[key]))
+    assert not gathered.recorded
+    assert farm.states() == {"demo 1.0": "built"}
+    assert farm.differences() == []
+
+
 def test_a_connection_that_breaks_leaves_the_result_for_the_next_round(
     farm: Farm, key: str
 ) -> None:
@@ -400,9 +452,7 @@ def test_a_connection_that_breaks_leaves_the_result_for_the_next_round(
         pytest.raises(DatabaseUnreachableError, match="failed in the middle of the work"),
         farm.connect("queue") as conn,
     ):
-        recorder = farm.recorder(conn)
-        farm.rows("SELECT pg_terminate_backend(%s)", conn.info.backend_pid)
-        recorder.record("pi1", key, farm.now)
+        recorded_without_a_connection(farm, conn, key)
     assert farm.states() == {"demo 1.0": "leased"}
     assert [r.status for r in farm.gather(pi1=said(done=[key])).recorded] == ["built"]
     assert farm.differences() == []

@@ -36,7 +36,8 @@ WRONG = {
     "a job that builds a wheel": "UPDATE upstream_files SET kind = 'wheel'",
     "a build that succeeds for a reason": """
         INSERT INTO builds (job_id, attempt, builder_id, status, reason, finished_at)
-        SELECT job_id, 1, builders.builder_id, 'built', 'because', now() FROM jobs, builders LIMIT 1""",
+        SELECT job_id, 1, builders.builder_id, 'built', 'because', now()
+        FROM jobs, builders LIMIT 1""",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from callback_plugins import farm_journal
-from filter_plugins.rounds import round_reports
+from filter_plugins.rounds import round_finished, round_reports
 
 
 def answer(done: list[str], **results: bool) -> dict[str, Any]:
@@ -49,6 +49,16 @@ def test_a_builder_that_is_unreachable_or_fails_has_none() -> None:
     assert round_reports(variables, variables) == dict.fromkeys(variables)
 
 
+def test_results_are_collected_from_those_who_have_some() -> None:
+    variables: dict[str, dict[str, Any]] = {
+        "pi1": answer(["a-1-1"]),
+        "pi2": answer([]),
+        "pi3": {"round_exchange": {"unreachable": True}},
+    }
+    assert round_finished(variables, variables) == ["pi1"]
+    assert round_finished(["pi2", "pi3"], variables) == ["!all"]
+
+
 def test_the_journal_has_a_line_for_each_result() -> None:
     result = {
         "changed": True,
@@ -74,3 +84,4 @@ def test_the_journal_is_silent_when_nothing_happened() -> None:
 def test_a_failure_has_its_cause_in_one_line() -> None:
     assert farm_journal.cause({"msg": "", "stderr": "rsync:\n no route"}) == "rsync: no route"
     assert farm_journal.cause({}) == "no reason given"
+    assert farm_journal.cause({"msg": "Task failed: Module failed: no disk"}) == "no disk"

@@ -1,7 +1,7 @@
 """Write the stand-in's pages, or serve them.
 
-    python -m tests.upstream write FOLDER [--probe FILE]    # the index of all projects, as files
-    python -m tests.upstream serve FOLDER [--port 8080]     # until it is ended
+python -m tests.upstream write FOLDER [--probe FILE]     the index of all projects, as files
+python -m tests.upstream serve FOLDER --certificate PATH over TLS with PATH.crt and PATH.key
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.upstream", description=__doc__)
     parser.add_argument("command", choices=["write", "serve"])
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--probe", type=pathlib.Path, help="what the hostile build shall try (JSON)")
+    parser.add_argument("--probe", type=pathlib.Path, help="JSON: what tinyprobe shall try")
     parser.add_argument("--tiny", type=int, default=0, help="how many tiny pure projects to add")
+    parser.add_argument("--certificate", type=pathlib.Path, help="PATH.crt and PATH.key")
     parser.add_argument("--port", type=int, default=8080)
     arguments = parser.parse_args()
     if arguments.command == "write":
         probe = arguments.probe.read_bytes() if arguments.probe else None
         index.write(arguments.folder, probe=probe, tiny=arguments.tiny)
     else:
-        index.serve(arguments.folder, arguments.port)
+        index.serve(arguments.folder, arguments.port, arguments.certificate)
 
 
 if __name__ == "__main__":

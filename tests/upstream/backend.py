@@ -1,7 +1,7 @@
-"""A build backend that lies in the sdist itself (PEP 517, in-tree): nothing has to be downloaded.
+"""A build backend that lies in the sdist itself (PEP 517, in-tree): nothing is downloaded.
 
-Runs `prebuild.py` of the sdist where there is one, compiles each `*.c` to an extension module with the
-system's compiler (libraries to link with stand in `libraries.txt`), and packs what it has into a wheel.
+Runs `prebuild.py` of the sdist where there is one, compiles each `*.c` to an extension module with
+the system's compiler and the libraries in `libraries.txt`, and packs what it has into a wheel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import sysconfig
 import zipfile
 
 
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+def build_wheel(
+    wheel_directory: str, config_settings: object = None, metadata_directory: object = None
+) -> str:
     """Write the wheel into `wheel_directory` and return its file name (PEP 517)."""
     root = pathlib.Path.cwd()
     name, version = (root / "PKG-INFO").read_text().split("\n")[1:3]
@@ -27,12 +29,12 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     tag = "py3-none-any"
     for source in sorted(root.glob("*.c")):
         extension = source.stem + sysconfig.get_config_var("EXT_SUFFIX")
-        libraries = root / "libraries.txt"
+        libraries = (root / "libraries.txt").read_text().split()
         subprocess.run(
             [
                 *["gcc", "-shared", "-fPIC", "-O1", f"-I{sysconfig.get_path('include')}"],
                 *[str(source), "-o", extension],
-                *(f"-l{library}" for library in libraries.read_text().split() if libraries),
+                *(f"-l{library}" for library in libraries),
             ],
             check=True,
         )
@@ -56,5 +58,5 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     return filename
 
 
-def _digest(content):
+def _digest(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

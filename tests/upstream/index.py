@@ -9,6 +9,7 @@ import io
 import json
 import pathlib
 import socket
+import ssl
 import tarfile
 
 PROJECTS = pathlib.Path(__file__).parent / "projects"
@@ -35,8 +36,10 @@ def sdist(name: str, version: str, members: dict[str, bytes]) -> bytes:
 
 
 def write(folder: pathlib.Path, *, probe: bytes | None = None, tiny: int = 0) -> None:
-    """Write the index of all projects into `folder`: version 1.0 of each, of `tinypure` and `tinyslow` 1.1 too,
-    `tinybinary` that has a wheel alone, and `tiny0` … of which each builds in no time.
+    """Write the index of all projects into `folder`.
+
+    There is version 1.0 of each, 1.1 of `tinypure` and `tinyslow`, `tinybinary` that has a wheel
+    alone, and `tiny0` … that build in no time.
     """
     files: dict[str, dict[str, bytes]] = {"tinybinary": {"tinybinary-1.0-py3-none-any.whl": b""}}
     for source in sorted(PROJECTS.iterdir()):
@@ -87,7 +90,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     index_pages = ("index.json",)
     extensions_map = {".json": JSON_TYPE, "": "application/octet-stream"}  # noqa: RUF012  as its base has it
 
-    def send_head(self) -> io.BytesIO | None:  # type: ignore[override]  # narrower: always in memory
+    def send_head(self) -> io.BytesIO | None:
         path = pathlib.Path(self.translate_path(self.path))
         if path.is_dir():
             path = path / "index.json"
@@ -106,11 +109,14 @@ class _Server(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6
 
 
-def serve(folder: pathlib.Path, port: int) -> None:
-    """Serve `folder` on every address, until the process is ended."""
+def serve(folder: pathlib.Path, port: int, certificate: pathlib.Path) -> None:
+    """Serve `folder` over TLS on every address, until the process is ended."""
 
     def handler(*arguments: object) -> _Handler:
         return _Handler(*arguments, directory=str(folder))  # type: ignore[arg-type]
 
-    with _Server(("::", port), handler) as server:  # type: ignore[arg-type]
+    with _Server(("::", port), handler) as server:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(f"{certificate}.crt", f"{certificate}.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
         server.serve_forever()

@@ -99,7 +99,7 @@ def test_status_shows_queue_builders_and_when_things_happened() -> None:
         "bookworm       12       3    140       5        0",
         "",
         "builder  target    state",
-        "pi1      bookworm  building spidev 3.6 for 1 min 20 s; 2 more in its spool",
+        "pi1      bookworm  building spidev 3.6 for 1 min 20 s; 2 more jobs in its spool",
         "pi2      bookworm  idle",
         "pi3      bookworm  has not answered for 20 min (since 2026-11-21 07:40 UTC)",
         "pi4      bookworm  takes no jobs: its disk is full",
@@ -108,6 +108,11 @@ def test_status_shows_queue_builders_and_when_things_happened() -> None:
         "last publish  never",
         "last round    3 s ago",
     ]
+
+
+def test_a_builder_that_has_not_begun_is_not_idle() -> None:
+    text = report.builder_text(replace(builder("pi1"), queued=1), NOW)
+    assert text == "between two builds; 1 more job in its spool"
 
 
 def test_a_failed_publish_is_told_until_one_succeeds() -> None:
@@ -143,6 +148,11 @@ def test_progress_tells_what_is_left_and_what_each_builder_does() -> None:
         "6 min: 2 left for bookworm, 3 built, 0 failed; about 2 min to go",
         "  pi1  building spidev 3.6 for 1 min 20 s",
     ]
+
+
+def test_progress_of_a_run_that_outlasts_its_estimate() -> None:
+    info = farm(builder("pi1", "building"), run=run(bookworm=Left(jobs=1, expected_s=60.0)))
+    assert report.progress(info)[0].endswith("0 failed; longer than builds like these took")
 
 
 def test_progress_of_a_run_that_waits_to_be_published() -> None:

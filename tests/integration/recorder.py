@@ -1,0 +1,30 @@
+"""Records what stands in incoming/, as a process of its own that a test can kill at any moment.
+
+python -m tests.integration.recorder HOST DATABASE STATE_DIR
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from master import db, gathering
+from tests.integration.conftest import config_of
+from tests.integration.farm import said
+
+
+def main() -> None:
+    host, database, state_dir = sys.argv[1:]
+    config = config_of(host, database, Path(state_dir))
+    reports = {
+        builder.name: said(done=sorted(folder.name for folder in builder.iterdir()))
+        for builder in sorted(config.incoming.iterdir())
+    }
+    print("started", flush=True)  # noqa: T201 - the test waits for it
+    with db.session(config, "queue") as conn:
+        gathering.gather(conn, config, reports, datetime.now(UTC))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""A round is due when there is something to do, and once a minute in any case."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from master import db, due
+from master.site import publish
+from tests.integration.test_info import NOW, Farm, farm, leased
+
+__all__ = ["farm"]
+
+
+def is_due(farm: Farm) -> bool:
+    with db.session(farm.config, "readonly") as conn:
+        return due.is_due(conn, farm.config, NOW)
+
+
+def last_round(farm: Farm, seconds_ago: float) -> None:
+    farm.one(
+        "INSERT INTO sync_state VALUES ('last_round', '', %s) ON CONFLICT (key)"
+        " DO UPDATE SET updated_at = excluded.updated_at RETURNING 1",
+        NOW - timedelta(seconds=seconds_ago),
+    )
+
+
+def test_a_round_is_due_once_a_minute(farm: Farm) -> None:
+    assert is_due(farm)
+    last_round(farm, 59)
+    assert not is_due(farm)
+    last_round(farm, 60)
+    assert is_due(farm)
+
+
+def test_a_clock_that_was_set_back_stops_no_rounds(farm: Farm) -> None:
+    last_round(farm, -3600)
+    assert is_due(farm)
+
+
+def test_a_round_is_due_while_jobs_wait_or_are_leased(farm: Farm) -> None:
+    last_round(farm, 5)
+    target = farm.target("bookworm")
+    job = farm.job(farm.version("spidev", "1"), target)
+    assert is_due(farm)
+    farm.one(
+        "UPDATE jobs SET state = 'built', finished_at = now() WHERE job_id = %s RETURNING 1", job
+    )
+    assert not is_due(farm)
+    leased(farm, target, farm.builder("pi1", target), "lzo")
+    assert is_due(farm)
+
+
+def test_jobs_of_a_target_that_is_retired_make_no_round_due(farm: Farm) -> None:
+    last_round(farm, 5)
+    farm.job(farm.version("spidev", "1"), farm.target("bookworm"))
+    farm.one("UPDATE targets SET active = false RETURNING 1")
+    assert not is_due(farm)
+
+
+def test_a_round_is_due_until_all_is_published(farm: Farm) -> None:
+    last_round(farm, 5)
+    farm.version("spidev", "1")
+    farm.one("UPDATE projects SET dirty_since = now() RETURNING 1")
+    assert is_due(farm)
+    farm.one("UPDATE projects SET dirty_since = NULL RETURNING 1")
+    assert not is_due(farm)
+    undeleted = farm.config.state_dir / "publish" / publish._REMOVED
+    undeleted.parent.mkdir(parents=True)
+    undeleted.touch()
+    assert is_due(farm)

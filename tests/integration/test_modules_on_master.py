@@ -1,0 +1,159 @@
+"""The modules, called as Ansible calls them, on a master whose database is real."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.common import warnings
+from ansible.module_utils.testing import patch_module_args
+
+from master.config import Config
+from tests.forge import BOOKWORM, TRIXIE, Forge
+from tests.integration.catalogue import Catalogue, File, Server
+from tests.integration.farm import Farm, said, upstream
+
+Run = Callable[..., dict[str, Any]]
+TARGETS = [
+    {name: value for name, value in asdict(target).items() if name != "target_id"}
+    for target in (BOOKWORM, TRIXIE)
+]
+
+
+def settings(config: Config, **changes: Any) -> dict[str, Any]:
+    database = config.database
+    return {
+        "database": {"host": database.host, "port": database.port, "name": database.name},
+        "state_dir": str(config.state_dir),
+        "pypi_projects": ["demo"],
+        "site_url": "https://farm.example",
+        "min_free_bytes": 1,
+        **changes,
+    }
+
+
+@pytest.fixture
+def run(
+    config: Config,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Runs a module; the settings are those of the test's farm, or changed ones."""
+    # Ansible keeps them for the life of a process, which is one module's elsewhere.
+    monkeypatch.setattr(warnings, "_global_warnings", {})
+
+    def call(name: str, changes: dict[str, Any] | None = None, /, **arguments: Any) -> Any:
+        path = tmp_path / "master.json"
+        path.write_text(json.dumps(settings(config, **(changes or {}))))
+        arguments = {"config_path": str(path), **arguments}
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            importlib.import_module(name).main()
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+def test_the_way_of_one_release(run: Run, farm: Farm) -> None:
+    with Server(Catalogue({"demo": [File("demo-1.0.tar.gz")]})) as server:
+        index = {"pypi_url": server.url}
+        synced = run("pypi_sync", index)
+        assert synced["changed"]
+        assert synced["projects"]["demo"]["queued"] == 2
+        assert not run("pypi_sync", index)["changed"]
+    planned = run("build_plan", targets=["bookworm"])
+    assert planned["outstanding"] == {"bookworm": 1}
+    assert not planned["changed"]
+    claimed = run("build_claim", builders={"pi1": "bookworm"})
+    assert claimed["changed"]
+    (handout,) = claimed["handouts"]
+    (job,) = handout["jobs"]
+    farm.send("pi1", job["key"], Forge())
+    checked = run(
+        "build_record", reports={"pi1": said(done=[job["key"]])}, _ansible_check_mode=True
+    )
+    assert [one["key"] for one in checked["recorded"]] == [job["key"]]
+    assert farm.rows("SELECT * FROM builds") == []
+    recorded = run("build_record", reports={"pi1": said(done=[job["key"]])})
+    assert recorded["changed"]
+    assert recorded["recorded"][0]["filename"] == "demo-1.0-cp311-cp311-linux_armv7l.whl"
+    assert not run("build_record", reports={"pi1": said()})["changed"]
+    assert not run("build_claim", builders={"pi1": "bookworm"})["changed"]
+    assert run("build_plan", targets=["bookworm"])["outstanding"] == {"bookworm": 0}
+    named = run("build_plan", targets=["bookworm"], packages=["demo"])
+    assert named["already_built"] == ["demo==1.0 (bookworm)"]
+    assert named["job_ids"] == []
+
+
+def test_the_schema_is_brought_once(run: Run, farm: Farm) -> None:
+    assert not run("schema_migrate", targets=TARGETS)["changed"]
+    changed = [*TARGETS[:1], {**TARGETS[1], "python_version": "3.14"}]
+    assert run("schema_migrate", targets=changed, _ansible_check_mode=True)["targets"] == ["trixie"]
+    assert farm.value("SELECT python_version FROM targets WHERE name = 'trixie'") == "3.13"
+    assert run("schema_migrate", targets=changed)["targets"] == ["trixie"]
+    assert run("schema_migrate", targets=TARGETS[:1])["targets"] == ["trixie"]
+    assert farm.value("SELECT active FROM targets WHERE name = 'trixie'") is False
+
+
+def test_a_bare_database_is_migrated_and_check_mode_only_lists(run: Run, farm: Farm) -> None:
+    farm.rows("DROP SCHEMA public CASCADE")
+    farm.rows("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+    listed = run("schema_migrate", targets=TARGETS, _ansible_check_mode=True)
+    assert listed["changed"]
+    assert listed["applied"] == ["0001-upstream", "0002-queue", "0003-builds", "0004-grants"]
+    assert listed["targets"] == ["bookworm", "trixie"]
+    assert farm.rows("SELECT FROM pg_tables WHERE schemaname = 'public'") == []
+    assert run("schema_migrate", targets=TARGETS)["applied"] == listed["applied"]
+    assert not run("schema_migrate", targets=TARGETS)["changed"]
+
+
+@pytest.mark.parametrize(
+    "name", ["schema_migrate", "pypi_sync", "build_plan", "build_claim", "build_record"]
+)
+def test_a_database_that_is_off_is_named_with_cause_and_way_out(run: Run, name: str) -> None:
+    database = {"host": "127.0.0.1", "port": 9, "name": "wheelyard", "sslrootcert": "/no/ca.crt"}
+    arguments: dict[str, Any] = {"reports": {}} if name == "build_record" else {}
+    message = run(name, {"database": database}, **arguments)["msg"]
+    assert "wheelyard at 127.0.0.1:9 can't be reached" in message
+    assert "Connection refused" in message
+    assert "systemctl status postgresql" in message
+
+
+def test_settings_that_are_missing_or_wrong_are_named(run: Run) -> None:
+    message = run("build_claim", config_path="/nowhere/master.json")["msg"]
+    assert "/nowhere/master.json can't be read (No such file or directory)" in message
+    assert "ansible-playbook site.yml" in message
+    assert "pypi_versions is 0" in run("build_claim", {"pypi_versions": 0})["msg"]
+
+
+def test_what_the_farm_doesnt_build_for_is_named(run: Run, farm: Farm) -> None:
+    message = run("build_plan", targets=["jessie"])["msg"]
+    assert "doesn't build for jessie, but for bookworm, trixie" in message
+    assert "jessie" in run("pypi_sync", targets=["jessie"])["msg"]
+    assert "pi9 would build for jessie" in run("build_claim", builders={"pi9": "jessie"})["msg"]
+
+
+def test_a_project_that_the_index_lacks_fails_the_sync_only_if_it_is_all(
+    run: Run, farm: Farm
+) -> None:
+    with Server(Catalogue({"demo": [File("demo-1.0.tar.gz")]})) as server:
+        index = {"pypi_url": server.url}
+        both = run("pypi_sync", index, projects=["demo", "nothing"])
+        assert both["changed"]
+        assert "no project nothing" in both["errors"][0]
+        alone = run("pypi_sync", index, projects=["nothing"])
+        assert alone["failed"]
+        assert "no project nothing" in alone["msg"]
+
+
+def test_a_full_disk_is_said_by_claim_and_record(run: Run, farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    full = {"min_free_bytes": 1 << 60}
+    claimed = run("build_claim", full, builders={"pi1": "bookworm"})
+    assert not claimed["changed"]
+    assert "no jobs are handed out" in claimed["paused"]

@@ -1,0 +1,142 @@
+"""An sdist comes whole, by https, within limits, or not at all; and who is to blame is told."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from builder import fetch
+from builder.job import Sdist
+from tests.unit.builder.helpers import sha256
+
+BODY = b"an sdist" * 1000
+
+
+class Upstream(BaseHTTPRequestHandler):
+    """Answers as its path says."""
+
+    def do_GET(self) -> None:
+        kind = self.path.strip("/")
+        if kind.isdigit():
+            self.send_error(int(kind))
+            return
+        if kind == "away":
+            self.send_response(302)
+            self.send_header("Location", "http://localhost:1/x")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY[:100] if kind == "cut" else BODY)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(folder / "key"), "-out", str(folder / "crt")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def upstream(tls: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("localhost", 0), Upstream)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls / "crt", tls / "key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://localhost:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def get(tls: Path, folder: Path, url: str, **changes: object) -> Path:
+    source = Sdist("demo-1.0.tar.gz", url, str(changes.get("sha256", sha256(BODY))))
+    return fetch.sdist(
+        source,
+        folder,
+        max_bytes=int(str(changes.get("max_bytes", 1 << 20))),
+        timeout_s=10.0,
+        context=ssl.create_default_context(cafile=str(tls / "crt")),
+    )
+
+
+def test_an_sdist_comes_whole(tls: Path, upstream: str, tmp_path: Path) -> None:
+    path = get(tls, tmp_path, f"{upstream}/whole")
+    assert path == tmp_path / "demo-1.0.tar.gz"
+    assert path.read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "lasting", "says"),
+    [
+        ("404", {}, True, "the server says 404"),
+        ("410", {}, True, "the server says 410"),
+        ("503", {}, False, "the server says 503"),
+        ("429", {}, False, "the server says 429"),
+        ("away", {}, True, "which is not https"),
+        ("cut", {}, False, "it ended after 100 bytes"),
+        ("whole", {"max_bytes": 100}, True, "larger than 100 bytes"),
+        ("whole", {"sha256": "0" * 64}, False, "its sha256 is"),
+    ],
+)
+def test_what_can_not_be_had_leaves_nothing(  # noqa: PLR0917 -- fixtures and a table
+    tls: Path,
+    upstream: str,
+    tmp_path: Path,
+    path: str,
+    changes: dict[str, object],
+    lasting: bool,
+    says: str,
+) -> None:
+    with pytest.raises(fetch.FetchError, match=says) as caught:
+        get(tls, tmp_path, f"{upstream}/{path}", **changes)
+    assert caught.value.lasting is lasting
+    assert f"{upstream}/{path}" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_is_down_passes(tls: Path, tmp_path: Path) -> None:
+    with pytest.raises(fetch.FetchError, match="Connection refused") as caught:
+        get(tls, tmp_path, "https://localhost:1/x")
+    assert not caught.value.lasting
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(upstream: str, tmp_path: Path) -> None:
+    source = Sdist("demo-1.0.tar.gz", f"{upstream}/whole", sha256(BODY))
+    with pytest.raises(fetch.FetchError, match="certificate verify failed"):
+        fetch.sdist(source, tmp_path, max_bytes=1 << 20, timeout_s=10.0)
+
+
+def test_a_full_disk_is_not_the_network(
+    tls: Path, upstream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fchmod", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        get(tls, tmp_path, f"{upstream}/whole")
+    assert not isinstance(caught.value, fetch.FetchError)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,151 @@
+"""A wheel's libraries lead to apt packages, whatever the tree calls its folders."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from builder import elf, inspect
+from builder.rootfs import Rootfs
+from tests.unit.builder.helpers import elf32, write_wheel
+
+TRIPLET = "arm-linux-gnueabihf"
+
+
+@pytest.fixture
+def rootfs(tmp_path: Path) -> Rootfs:
+    """A merged-/usr tree in which dpkg knows some files under /lib and some under /usr/lib."""
+    root = tmp_path / "rootfs"
+    libraries = root / "usr/lib" / TRIPLET
+    libraries.mkdir(parents=True)
+    (root / "lib").symlink_to("usr/lib")
+    (root / "etc/ld.so.conf.d").mkdir(parents=True)
+    (root / "etc/ld.so.conf").write_text("include /etc/ld.so.conf.d/*.conf\n")
+    (root / "etc/ld.so.conf.d/arm.conf").write_text(
+        f"# Multiarch support\n/usr/local/lib/{TRIPLET}\n/lib/{TRIPLET}\n/usr/lib/{TRIPLET}\n"
+    )
+    (libraries / "libc.so.6").touch()
+    (libraries / "liblzo2.so.2.0.0").touch()
+    (libraries / "liblzo2.so.2").symlink_to("liblzo2.so.2.0.0")
+    (libraries / "libblas.so.3").symlink_to("/etc/alternatives/libblas.so.3")
+    (root / "etc/alternatives").mkdir()
+    (root / "etc/alternatives/libblas.so.3").symlink_to(f"/usr/lib/{TRIPLET}/blas/libblas.so.3")
+    (libraries / "blas").mkdir()
+    (libraries / "blas/libblas.so.3").touch()
+    (libraries / "libescape.so.1").symlink_to("../../../../../../../etc/passwd")
+    info = root / "var/lib/dpkg/info"
+    info.mkdir(parents=True)
+    (info / "libc6:armhf.list").write_text(f"/.\n/lib/{TRIPLET}/libc.so.6\n")
+    (info / "liblzo2-2:armhf.list").write_text(
+        f"/lib/{TRIPLET}/liblzo2.so.2.0.0\n/lib/{TRIPLET}/liblzo2.so.2\n"
+    )
+    (info / "libblas3:armhf.list").write_text(f"/usr/lib/{TRIPLET}/blas/libblas.so.3\n")
+    return Rootfs(root)
+
+
+def look(tmp_path: Path, rootfs: Rootfs, members: dict[str, bytes]) -> inspect.Needs:
+    wheel = tmp_path / "demo-1.0-cp311-cp311-linux_armv7l.whl"
+    write_wheel(wheel, members)
+    return inspect.needs(wheel, rootfs, {"libc6"}, scratch=tmp_path, max_bytes=1 << 20)
+
+
+def test_a_library_s_package_is_found_under_the_other_name_of_its_folder(
+    tmp_path: Path, rootfs: Rootfs
+) -> None:
+    found = look(tmp_path, rootfs, {"lzo.so": elf32(["liblzo2.so.2", "libc.so.6"])})
+    assert found == inspect.Needs(("liblzo2-2",), ())
+
+
+def test_a_link_by_way_of_alternatives_leads_to_its_package(tmp_path: Path, rootfs: Rootfs) -> None:
+    found = look(tmp_path, rootfs, {"numpy.so": elf32(["libblas.so.3"])})
+    assert found.apt_packages == ("libblas3",)
+
+
+def test_libraries_inside_the_wheel_need_nothing(tmp_path: Path, rootfs: Rootfs) -> None:
+    members = {
+        "a.so": elf32(["libz-1234.so.1", "libinner.so.5"]),
+        "a.libs/libz-1234.so.1": elf32([]),
+        "a.libs/other-name.so": elf32([], soname="libinner.so.5"),
+    }
+    assert look(tmp_path, rootfs, members) == inspect.Needs((), ())
+
+
+def test_an_elf_file_is_told_by_its_first_bytes(tmp_path: Path, rootfs: Rootfs) -> None:
+    members = {"bin/tool": elf32(["liblzo2.so.2"]), "fake.so": b"#!/bin/sh", "empty.so": b""}
+    assert look(tmp_path, rootfs, members).apt_packages == ("liblzo2-2",)
+
+
+def test_a_library_that_no_package_has_is_missing(tmp_path: Path, rootfs: Rootfs) -> None:
+    found = look(
+        tmp_path, rootfs, {"a.so": elf32(["libcuda.so.1", "../../etc/x", "libescape.so.1"])}
+    )
+    assert found == inspect.Needs((), ("../../etc/x", "libcuda.so.1", "libescape.so.1"))
+
+
+def test_a_link_never_leads_out_of_the_tree(rootfs: Rootfs) -> None:
+    assert rootfs.resolve(f"/usr/lib/{TRIPLET}/libescape.so.1") == "/etc/passwd"
+    loop = rootfs.root / "loop"
+    loop.symlink_to("loop")
+    assert rootfs.resolve("/loop") is None
+
+
+def test_a_pure_wheel_needs_nothing(tmp_path: Path, rootfs: Rootfs) -> None:
+    assert look(tmp_path, rootfs, {"a.py": b"pass"}) == inspect.Needs((), ())
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"no zip", "can't be unpacked"),
+        (None, "unpacks to more than"),
+    ],
+)
+def test_a_hostile_archive_is_refused(
+    tmp_path: Path, rootfs: Rootfs, raw: bytes | None, says: str
+) -> None:
+    wheel = tmp_path / "demo.whl"
+    if raw is None:
+        write_wheel(wheel, {"bomb": bytes(1 << 20)})
+    else:
+        wheel.write_bytes(raw)
+    with pytest.raises(inspect.InspectError, match=says):
+        inspect.needs(wheel, rootfs, (), scratch=tmp_path, max_bytes=1000)
+
+
+def test_a_broken_library_is_named(tmp_path: Path, rootfs: Rootfs) -> None:
+    with pytest.raises(inspect.InspectError, match=r"a\.so in demo-.* is no sound ELF file"):
+        look(tmp_path, rootfs, {"a.so": elf32(["libc.so.6"])[:90]})
+
+
+def test_no_file_makes_the_elf_reader_fail_otherwise() -> None:
+    whole = elf32(["libc.so.6", "libm.so.6"], soname="libx.so")
+    assert elf.dynamic(io.BytesIO(whole)) == elf.Dynamic("libx.so", ("libc.so.6", "libm.so.6"))
+    for position in range(len(whole)):
+        for byte in (0x00, 0x7F, 0xFF):
+            raw = whole[:position] + bytes([byte]) + whole[position + 1 :]
+            try:
+                elf.dynamic(io.BytesIO(raw))
+            except elf.ElfError:
+                continue
+
+
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="readelf isn't installed")
+def test_the_elf_reader_agrees_with_readelf() -> None:
+    libraries = sorted(Path("/usr/lib").glob("*-linux-*/lib*.so.[0-9]"))[:40]
+    assert libraries
+    for path in libraries:
+        shown = subprocess.run(
+            ["readelf", "--dynamic", "--wide", str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        with path.open("rb") as stream:
+            needed = elf.dynamic(stream).needed
+        assert [f"[{name}]" for name in needed] == [
+            line.split()[-1] for line in shown.splitlines() if "(NEEDED)" in line
+        ]

@@ -1,0 +1,165 @@
+"""A builder that would make wrong wheels, or that can't keep a build in, refuses and says why."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder import agree, preflight, serve, status
+from builder.preflight import Preflight
+from builder.systemd import Outcome
+from tests.unit.builder.helpers import RELEASE, FakeUnits, config, write_wheel
+
+GOOD: dict[str, Any] = {
+    "machine": "armv7l",
+    "python_version": "3.11",
+    "compiler": "arm-linux-gnueabihf",
+    "python_triple": "arm-linux-gnueabihf",
+    "tag": "cp311-cp311-linux_armv7l",
+    "accepted_tags": ["cp311-cp311-manylinux_2_36_armv7l", "cp311-cp311-linux_armv7l"],
+    "uid": 64100,
+    "reached": [],
+}
+
+
+class Pi:
+    """A builder whose trial builds see what `facts` says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = config(folder, forbidden_addresses=("fd00::1",))
+        (self.config.spool_dir / "tmp").mkdir()
+        (self.config.rootfs / "var/lib/dpkg").mkdir(parents=True)
+        (self.config.rootfs / "var/lib/dpkg/status").touch()
+        self.units = FakeUnits(self.config.work_dir, self.trial)
+        self.facts = dict(GOOD)
+        self.outcome = Outcome("success")
+        self.now = 0.0
+        self.preflight = Preflight(self.config, self.units, clock=lambda: self.now)
+
+    def trial(self, folder: Path) -> Outcome:
+        with tarfile.open(folder / "in" / "trial-0.tar.gz") as archive:
+            assert "trial-0/trial_backend.py" in archive.getnames()
+        (folder / "log").write_text("error: no compiler\n")
+        if self.outcome.succeeded:
+            write_wheel(
+                folder / "out" / f"trial-0-{self.facts['tag']}.whl",
+                {"trial-0.dist-info/facts.json": json.dumps(self.facts).encode()},
+            )
+        return self.outcome
+
+    @property
+    def trials(self) -> int:
+        return sum(call.startswith("build") for call in self.units.calls)
+
+
+@pytest.fixture
+def pi(tmp_path: Path) -> Pi:
+    return Pi(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"machine": "aarch64"}, "arm_64bit=0"),
+        ({"python_version": "3.13"}, "has Python 3.13"),
+        ({"compiler": "aarch64-linux-gnu"}, "makes code for aarch64-linux-gnu"),
+        ({"tag": "cp311-cp311-linux_aarch64"}, "tagged cp311-cp311-linux_aarch64"),
+        ({"accepted_tags": []}, "correct the facts of the release"),
+        ({"reached": ["fd00::1"]}, "a build can reach fd00::1"),
+    ],
+)
+def test_a_wrong_rootfs_or_an_open_sandbox_is_refused(changes: dict[str, Any], says: str) -> None:
+    assert preflight.judge(GOOD, RELEASE) is None
+    assert says in (preflight.judge({**GOOD, **changes}, RELEASE) or "")
+
+
+def test_a_trial_counts_until_the_rootfs_changes(pi: Pi) -> None:
+    assert pi.preflight.refusal() is None
+    assert Preflight(pi.config, pi.units).refusal() is None
+    assert pi.trials == 1
+    (pi.config.rootfs / "var/lib/dpkg/status").write_text("Package: gcc\n")
+    assert pi.preflight.refusal() is None
+    assert pi.trials == 2
+    assert pi.preflight.refusal(again=True) is None
+    assert pi.trials == 3
+
+
+def test_a_builder_that_refuses_tries_again_now_and_then(pi: Pi) -> None:
+    pi.facts["machine"] = "aarch64"
+    assert "arm_64bit=0" in (pi.preflight.refusal() or "")
+    pi.facts["machine"] = "armv7l"
+    assert pi.preflight.refusal() is not None
+    assert pi.trials == 1
+    pi.now += 601
+    assert pi.preflight.refusal() is None
+
+
+def test_a_trial_that_fails_tells_why(pi: Pi) -> None:
+    pi.outcome = Outcome("exit-code", 1)
+    assert pi.preflight.refusal() == "the trial build failed: error: no compiler"
+    pi.units.refuses_root = "no overlay"
+    assert pi.preflight.refusal(again=True) == "the trial build can't be made: no overlay"
+
+
+def test_a_trial_leaves_nothing(pi: Pi) -> None:
+    pi.preflight.refusal()
+    assert not list(pi.config.work_dir.iterdir())
+    assert not list((pi.config.spool_dir / "tmp").iterdir())
+
+
+def test_the_trial_tries_what_must_not_be_reached() -> None:
+    raw = preflight.trial_sdist([("fd00::1", 22)])
+    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        member = archive.extractfile("trial-0/probe.json")
+        assert member is not None
+        assert json.loads(member.read()) == [["fd00::1", 22]]
+
+
+@pytest.mark.parametrize(
+    ("memory", "now", "controllers", "says"),
+    [
+        (100 << 20, 2e9, "memory", "100 MiB of memory"),
+        (1 << 30, 0.0, "memory", "the clock isn't set"),
+        (1 << 30, 2e9, "cpu io pids", "cgroup_enable=memory"),
+        (1 << 30, 2e9, "cpu memory", None),
+        (1 << 30, 2e9, None, None),
+    ],
+)
+def test_a_pi_that_can_not_build_at_all_is_told_the_cure(
+    tmp_path: Path, memory: int, now: float, controllers: str | None, says: str | None
+) -> None:
+    path = tmp_path / "cgroup.controllers"
+    if controllers is not None:
+        path.write_text(controllers)
+    lacks = preflight.host_lacks(memory, now, path, 400 << 20)
+    assert (lacks is None) if says is None else says in (lacks or "")
+
+
+class IdleUnits(FakeUnits):
+    """Knows of a unit that a killed service left."""
+
+    def keys(self) -> frozenset[str]:
+        return frozenset({"bookworm-9-1"})
+
+
+def test_the_service_clears_leftovers_and_says_when_it_takes_jobs(pi: Pi) -> None:
+    units = IdleUnits(pi.config.work_dir, pi.trial)
+    service = serve.Service(pi.config, units)
+    assert service.start() is None
+    assert units.calls == ["remove bookworm-9-1"]
+    assert "proves itself" in (status.read(pi.config.status_path) or "")
+    assert service.step(None) == (None, serve.IDLE_S)
+    assert status.read(pi.config.status_path) is None
+
+
+def test_the_service_takes_no_jobs_on_a_full_disk(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
+    service.start()
+    monkeypatch.setattr(agree, "low_disk", lambda *_: "disk full: 1 MiB")
+    assert service.step(None) == (None, serve.REFUSING_S)
+    assert status.read(pi.config.status_path) == "disk full: 1 MiB"
