@@ -250,14 +250,15 @@ class Printed:
         self._at = 0.0
 
     def is_news(self, info: dict[str, Any], now_s: float) -> bool:
-        """Whether jobs moved or a builder took up something else, or a minute is over."""
+        """Whether jobs, builders or troubles are others than last time, or a minute is over."""
         self._problem = None
         builders = [
             [b["name"], b["state"], b["queued"], b["running"] and {**b["running"], "for_s": 0}]
             for b in info["builders"]
         ]
         jobs = {target: left["jobs"] for target, left in info["run"]["left"].items()}
-        news = json.dumps([jobs, info["run"]["results"], builders], sort_keys=True)
+        troubles = sorted(info["trouble"])
+        news = json.dumps([jobs, info["run"]["results"], builders, troubles], sort_keys=True)
         if news == self._news and now_s - self._at < REPEAT_AFTER_S:
             return False
         self._news, self._at = news, now_s

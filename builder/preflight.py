@@ -125,6 +125,7 @@ class Preflight:
         self.units = units
         self.clock = clock
         self._path = config.state_dir / "preflight.json"
+        self._packages = config.rootfs / "var/lib/dpkg/status"
         self._last_trial: Optional[float] = None
 
     def refusal(self, *, again: bool = False) -> Optional[str]:
@@ -136,6 +137,9 @@ class Preflight:
 
     def verdict(self, *, again: bool = False) -> Verdict:
         """Return the verdict on this builder as it is now, from a new trial where it takes one."""
+        if not self._packages.exists():
+            # For a moment, while another rootfs takes its place; or there never was one.
+            return Verdict("", f"{self.config.rootfs} isn't there: run site.yml for this Pi", {})
         fingerprint = self._fingerprint()
         old = self._stored()
         if old is not None and old.fingerprint == fingerprint and not again:
@@ -181,7 +185,7 @@ class Preflight:
 
     def _fingerprint(self) -> str:
         """Hash all that a trial depends on; a boot too, since firewall and kernel come up anew."""
-        status = (self.config.rootfs / "var/lib/dpkg/status").stat()
+        status = self._packages.stat()
         seen = [
             __version__,
             _BACKEND.read_text(encoding="utf-8"),

@@ -167,7 +167,6 @@ class Spool:
         """
         folder = self.tmp / f"{check_key(result.key)}.result"
         with self.locked():
-            files.remove(folder)
             try:
                 folder.mkdir()
                 files.write_synced(folder / "log.txt", log)

@@ -92,13 +92,14 @@ try:
     from master import config as master_config
     from master import db, info, report
     from master.errors import FarmError
+    from master.snapshot import Info
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
 else:
     IMPORT_ERROR = None
 
 
-def described(state: report.Info) -> dict[str, Any]:
+def described(state: Info) -> dict[str, Any]:
     """The state as Ansible returns it: plain types, times in ISO 8601."""
     data: dict[str, Any] = plain(asdict(state))
     if state.run is not None:

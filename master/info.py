@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
 from master import db
 from master.config import Config
-from master.report import Builder, Counts, Failure, Info, Left, Note, Run, Running, TargetResult
+from master.snapshot import Builder, Counts, Failure, Info, Left, Note, Run, Running, TargetResult
 
 _KEY = re.compile(r"[a-z][a-z0-9]*-([0-9]{1,18})-([0-9]{1,9})")
 

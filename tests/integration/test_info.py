@@ -12,7 +12,7 @@ import pytest
 
 from master import db, info
 from master.config import Config
-from master.report import Counts, Failure, Info, Left, Running, TargetResult
+from master.snapshot import Counts, Failure, Info, Left, Running, TargetResult
 from tests.integration.cluster import Cluster
 
 NOW = datetime.now(UTC)

@@ -38,6 +38,14 @@ def test_a_builder_that_takes_up_another_job_is_news() -> None:
     assert printed.is_news(state(left=2, running_s=5.0), 10.0)
 
 
+def test_trouble_is_news_when_it_comes_and_when_it_goes() -> None:
+    printed = Printed()
+    assert printed.is_news(state(), 0.0)
+    assert printed.is_news(state(trouble={"publish": "failed 1 s ago"}), 5.0)
+    assert not printed.is_news(state(trouble={"publish": "failed 6 s ago"}), 10.0)
+    assert printed.is_news(state(), 15.0)
+
+
 def test_a_problem_is_told_once_and_again_when_it_comes_back() -> None:
     printed = Printed()
     assert printed.is_new_problem("no answer")

@@ -106,6 +106,12 @@ def test_a_trial_that_fails_tells_why(pi: Pi) -> None:
     assert pi.preflight.refusal(again=True) == "the trial build can't be made: no overlay"
 
 
+def test_a_rootfs_that_is_not_there_is_no_crash(pi: Pi) -> None:
+    (pi.config.rootfs / "var/lib/dpkg/status").unlink()
+    assert "isn't there: run site.yml" in (pi.preflight.refusal() or "")
+    assert pi.trials == 0
+
+
 def test_a_trial_leaves_nothing(pi: Pi) -> None:
     pi.preflight.refusal()
     assert not list(pi.config.work_dir.iterdir())

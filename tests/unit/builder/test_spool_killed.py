@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from builder.spool import Spool
@@ -44,17 +45,26 @@ while True:
 """
 
 
-def run_and_kill(code: str, spool: Path, delay_s: float) -> None:
-    """Run `code` and send it SIGKILL `delay_s` after it has said that it's ready."""
+@contextmanager
+def running(code: str, spool: Path) -> Iterator[None]:
+    """Run `code` and wait until it says that it's ready; at the end send it SIGKILL."""
     with subprocess.Popen(
         [sys.executable, "-c", code, str(spool)],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield
+        finally:
+            process.kill()
+
+
+def run_and_kill(code: str, spool: Path, delay_s: float) -> None:
+    """Run `code` and send it SIGKILL `delay_s` after it has said that it's ready."""
+    with running(code, spool):
         time.sleep(delay_s)
-        process.send_signal(signal.SIGKILL)
 
 
 def test_no_job_is_lost_or_doubled_however_often_the_service_is_killed(tmp_path: Path) -> None:
@@ -125,3 +135,30 @@ def test_a_call_of_the_master_that_is_killed_leaves_whole_jobs_only(tmp_path: Pa
         assert sorted(item.key for item in spool.snapshot().queued) == files
     spool.recover()
     assert not list(spool.tmp.iterdir())
+
+
+_BUSY = """
+import sys, time
+from pathlib import Path
+from builder.spool import Spool
+
+spool = Spool(Path(sys.argv[1]))
+sys.stdout.write("ready\\n")
+sys.stdout.flush()
+while True:
+    job = spool.take(time.time())
+    spool.put_back(job.waiting(not_before=0.0))
+"""
+
+
+def test_the_service_and_the_master_at_once_see_every_job_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.make()
+    keys = sorted(f"bookworm-{number}-1" for number in range(3))
+    for key in keys:
+        spool.add(job(key))
+    with running(_BUSY, spool.root):
+        for _ in range(300):
+            snapshot = spool.snapshot()
+            assert sorted(item.key for item in (*snapshot.queued, *snapshot.running)) == keys
+            assert not any(spool.add(job(key)) for key in keys)

@@ -8,7 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from master import report
-from master.report import Builder, Counts, Failure, Info, Left, Note, Run, Running, TargetResult
+from master.snapshot import (
+    Builder,
+    Counts,
+    Failure,
+    Info,
+    Left,
+    Note,
+    Run,
+    Running,
+    State,
+    TargetResult,
+)
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
@@ -17,7 +28,7 @@ def ago(**units: float) -> datetime:
     return NOW - timedelta(**units)
 
 
-def builder(name: str, state: report.State = "idle", target: str = "bookworm") -> Builder:
+def builder(name: str, state: State = "idle", target: str = "bookworm") -> Builder:
     return Builder(
         name=name,
         target=target,
