@@ -115,6 +115,8 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
     leased = 0
     for target_id, fleet in sorted(fleets.items()):
         ready = [b for b in fleet if b.due and not b.missing_since and not b.refuses]
+        if ready:
+            _take_back(cursor, fleet)
         # The emptiest spools first, so that few jobs are spread widely.
         slots = sorted(
             (place, b.name, b.builder_id) for b in ready for place in range(b.held, depth)
@@ -132,6 +134,14 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
     return leased
 
 
+def _take_back(cursor: Cursor, fleet: Sequence[Any]) -> None:
+    """Asks builders that refuse for all that they haven't begun: there are others to build it."""
+    for builder in fleet:
+        report = reported.parse(builder.report) if builder.refuses else None
+        for key in report.queued if report else ():
+            cursor.execute(sql.REVOKE, _lease_of(builder, key))
+
+
 def _revoke(cursor: Cursor, fleet: Sequence[Any], idle: int) -> None:
     """Asks the busiest for a job back, one for each idle builder that none is on its way to."""
     wanted = idle - sum(b.revoking for b in fleet)
@@ -139,8 +149,7 @@ def _revoke(cursor: Cursor, fleet: Sequence[Any], idle: int) -> None:
         if wanted <= 0:
             return
         for key in keys:
-            bound = {"job_id": key.job_id, "attempt": key.attempt}
-            cursor.execute(sql.REVOKE, {**bound, "builder_id": builder.builder_id})
+            cursor.execute(sql.REVOKE, _lease_of(builder, key))
             if cursor.rowcount:
                 wanted -= 1
                 break
@@ -160,6 +169,10 @@ def _spare(fleet: Sequence[Any]) -> list[tuple[Any, list[Key]]]:
         if keys:
             found.append((builder, list(reversed(keys))))
     return sorted(found, key=lambda one: (-len(one[1]), one[0].name))
+
+
+def _lease_of(builder: Any, key: Key) -> dict[str, Any]:
+    return {"job_id": key.job_id, "attempt": key.attempt, "builder_id": builder.builder_id}
 
 
 def _handouts(cursor: Cursor, due: Sequence[str]) -> list[Handout]:

@@ -109,6 +109,20 @@ def test_a_builder_that_refuses_is_talked_to_and_gets_nothing(nine: Farm) -> Non
     assert len(nine.claim(TWO)["pi1"].jobs) == 3
 
 
+def test_a_builder_that_refuses_gives_back_what_it_has_not_begun(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1"))
+    running, waiting = farm.keys("pi1", {"pi1": "bookworm"})
+    refuses = said(queued=[waiting], running=[running], refuses="no room on its card")
+    farm.gather(pi1=refuses)
+    # While there is nobody else, it may as well keep it.
+    assert farm.claim({"pi1": "bookworm"})["pi1"].revoke == []
+    handout = farm.claim(TWO)["pi1"]
+    assert (handout.leased, handout.revoke) == ([running], [waiting])
+    farm.gather(pi1=said(running=[running], refuses="no room on its card"), pi2=said())
+    (moved,) = farm.claim(TWO)["pi2"].jobs
+    assert moved["key"] == waiting.removesuffix("-1") + "-2"
+
+
 def test_a_full_disk_of_the_master_stops_claims_and_says_so(nine: Farm) -> None:
     nine.config = replace(nine.config, min_free_bytes=1 << 60)
     claims = nine.claims(TWO)
