@@ -95,7 +95,7 @@ molecule: venv
 
 .PHONY: bench
 bench: venv
-	$(QUIET) $(LAB) tests/bench/bench.yml
+	ANSIBLE_DISPLAY_SKIPPED_HOSTS=false $(LAB) tests/bench/bench.yml
 
 # --- Away with it -----------------------------------------------------------------------------------------------------
 
