@@ -113,7 +113,7 @@ def _say_that_the_farm_goes_on(main_process: int = os.getpid()) -> None:
 atexit.register(_say_that_the_farm_goes_on)
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
     _supports_check_mode = True
     _requires_connection = True
 

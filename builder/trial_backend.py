@@ -31,7 +31,7 @@ PyMODINIT_FUNC PyInit_trial(void) { return PyModule_Create(&module); }
 
 def prepare_metadata_for_build_wheel(
     metadata_directory: str,
-    config_settings: object = None,  # noqa: ARG001
+    config_settings: object = None,  # noqa: ARG001 -- PEP 517 names it
 ) -> str:
     """PEP 517."""
     folder = Path(metadata_directory, _INFO)
@@ -42,8 +42,8 @@ def prepare_metadata_for_build_wheel(
 
 def build_wheel(
     wheel_directory: str,
-    config_settings: object = None,  # noqa: ARG001
-    metadata_directory: object = None,  # noqa: ARG001
+    config_settings: object = None,  # noqa: ARG001 -- PEP 517 names it
+    metadata_directory: object = None,  # noqa: ARG001 -- PEP 517 names it
 ) -> str:
     """PEP 517: a wheel with a compiled module, tagged as setuptools would, and the facts."""
     compiled = _compile()
