@@ -53,7 +53,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 recorded:
-  description: Key, status, reason and file name of each result that was recorded.
+  description: >-
+    Key, status (built, failed, or skipped, when another target's wheel has come to serve this one
+    meanwhile), reason and file name of each result that was recorded.
   type: list
   elements: dict
   returned: always

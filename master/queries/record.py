@@ -56,6 +56,12 @@ DIRTY = "UPDATE projects SET dirty_since = %(now)s WHERE project_id = %(project_
 
 TAKEN = "SELECT FROM files WHERE filename = %(filename)s"
 
+STORED_MEANWHILE = """
+SELECT filename FROM files
+ WHERE version_id = %(version_id)s AND serves_every_platform AND uploaded_at >= %(leased_at)s
+ ORDER BY file_id
+"""
+
 OTHER_TARGETS = """
 SELECT j.job_id, t.target_id, t.name, t.python_version, t.interpreter_tag, t.abi_tag,
        t.platform_tag

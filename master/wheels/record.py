@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2.errors
+from packaging.utils import parse_wheel_filename
 
 from master import db
 from master import key as keys
@@ -55,7 +56,7 @@ class _Arrival:
 class Recorded:
     key: str
     status: str
-    """built or failed."""
+    """built, failed, or skipped: the wheel of another target, come meanwhile, serves this one."""
     reason: str | None
     filename: str | None
 
@@ -98,8 +99,11 @@ class Recorder:
                 result = replace(result, wheel=None, reason=reason)
         arrival = _Arrival(parsed, job, target, result, results.read_log(folder), now)
         filename = None
+        cover = self._cover_of(arrival) if wheel and wheel.serves_every_platform else None
         try:
-            if wheel is None:
+            if cover:
+                self._skip(arrival, COVERED + cover)
+            elif wheel is None:
                 with db.transaction(self._conn) as cursor:
                     self._insert(cursor, arrival)
             else:
@@ -113,6 +117,8 @@ class Recorder:
             ) from error
         _remove(folder)
         self._store.forget(key)
+        if cover:
+            return Recorded(key, "skipped", COVERED + cover, None)
         return Recorded(key, "failed" if result.reason else "built", result.reason, filename)
 
     def _job(self, builder: str, key: Key | None) -> Any:
@@ -146,6 +152,24 @@ class Recorder:
             sha256=sent.sha256,
             max_bytes=self._config.wheel_max_bytes,
         )
+
+    def _cover_of(self, arrival: _Arrival) -> str | None:
+        """A wheel that serves the target, and was stored while the target's own was being built."""
+        job = arrival.job
+        bound = {"version_id": job.version_id, "leased_at": job.leased_at}
+        with db.transaction(self._conn) as cursor:
+            cursor.execute(sql.STORED_MEANWHILE, bound)
+            names = [row.filename for row in cursor.fetchall()]
+        found = (name for name in names if serves(parse_wheel_filename(name)[3], arrival.target))
+        return next(found, None)
+
+    def _skip(self, arrival: _Arrival, reason: str) -> None:
+        """Ends the job without a second wheel of what is there. Raises RefusedError."""
+        bound = self._bound(arrival) | {"status": "skipped", "reason": reason}
+        with db.transaction(self._conn) as cursor:
+            self._lock(cursor, bound)
+            cursor.execute(sql.FINISH, bound)
+            cursor.execute(sql.DIRTY, bound)
 
     def _publish(self, arrival: _Arrival, wheel: verify.Wheel, path: Path) -> str:
         """Puts the wheel into the store and its build into the database; returns its name."""
@@ -195,8 +219,20 @@ class Recorder:
 
     def _insert(self, cursor: Cursor, arrival: _Arrival) -> int:
         """Build, log and the job's end. Raises RefusedError if the lease ended meanwhile."""
+        bound = self._bound(arrival)
+        self._lock(cursor, bound)
+        cursor.execute(sql.BUILD, bound)
+        build_id = int(cursor.fetchone().build_id)
+        text = arrival.log.encode()
+        log = gzip.compress(text, 6, mtime=0)  # without the time, equal logs are equal
+        cursor.execute(sql.LOG, {"build_id": build_id, "log": log, "size_bytes": len(text)})
+        cursor.execute(sql.FINISH, bound)
+        cursor.execute(sql.DIRTY, bound)
+        return build_id
+
+    def _bound(self, arrival: _Arrival) -> dict[str, Any]:
         result, job = arrival.result, arrival.job
-        bound = {
+        return {
             "job_id": arrival.key.job_id,
             "attempt": arrival.key.attempt,
             "builder_id": job.builder_id,
@@ -208,17 +244,11 @@ class Recorder:
             "duration_s": result.duration_s,
             "now": arrival.now,
         }
+
+    def _lock(self, cursor: Cursor, bound: dict[str, Any]) -> None:
         cursor.execute(sql.LOCK_JOB, bound)
         if cursor.fetchone() is None:
             raise RefusedError("its lease ended while it was looked through")
-        cursor.execute(sql.BUILD, bound)
-        build_id = int(cursor.fetchone().build_id)
-        text = arrival.log.encode()
-        log = gzip.compress(text, 6, mtime=0)  # without the time, equal logs are equal
-        cursor.execute(sql.LOG, {"build_id": build_id, "log": log, "size_bytes": len(text)})
-        cursor.execute(sql.FINISH, bound)
-        cursor.execute(sql.DIRTY, bound)
-        return build_id
 
     def _insert_file(
         self, cursor: Cursor, arrival: _Arrival, build_id: int, wheel: verify.Wheel

@@ -253,15 +253,39 @@ def test_a_taken_name_gets_a_build_tag_and_its_bytes_never_change(farm: Farm, ke
     assert farm.differences()[:1] == [] or "built twice" in farm.differences()[0]
 
 
-def test_two_targets_that_build_the_same_pure_wheel_keep_both(farm: Farm) -> None:
+def test_two_targets_that_build_the_same_pure_wheel_keep_the_first(farm: Farm) -> None:
     farm.sync(upstream("demo", "1.0"))
     handouts = farm.claim({"pi1": "bookworm", "pi3": "trixie"})
     for builder in ("pi1", "pi3"):
         farm.send(builder, handouts[builder].leased[0], PURE)
-    names = [
-        record(farm, handouts[builder].leased[0], builder).filename for builder in ("pi1", "pi3")
-    ]
-    assert names == ["demo-1.0-py3-none-any.whl", "demo-1.0-1-py3-none-any.whl"]
+    first, second = (
+        record(farm, handouts[builder].leased[0], builder) for builder in ("pi1", "pi3")
+    )
+    assert first.filename == "demo-1.0-py3-none-any.whl"
+    assert (second.status, second.filename) == ("skipped", None)
+    assert second.reason == "covered by demo-1.0-py3-none-any.whl"
+    assert farm.states("trixie") == {"demo 1.0": "skipped"}
+    assert not list(farm.config.incoming.glob("*/*"))
+    assert farm.differences() == []
+
+
+def test_a_pure_wheel_that_is_built_anew_gets_a_build_tag_all_the_same(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    for expected in ("demo-1.0-py3-none-any.whl", "demo-1.0-1-py3-none-any.whl"):
+        farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL, reason = NULL")
+        (key,) = farm.keys("pi1", {"pi1": "bookworm"})
+        farm.send("pi1", key, PURE)
+        assert record(farm, key).filename == expected
+        farm.later(minutes=5)
+
+
+def test_a_wheel_with_a_library_is_kept_beside_a_pure_one(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    handouts = farm.claim({"pi1": "bookworm", "pi3": "trixie"})
+    own = Forge(tag="cp313-cp313-linux_armv7l")
+    for builder, forge in (("pi1", PURE), ("pi3", own)):
+        farm.send(builder, handouts[builder].leased[0], forge)
+        assert record(farm, handouts[builder].leased[0], builder).status == "built"
     assert farm.differences() == []
 
 
