@@ -26,8 +26,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible is untyped
     CALLBACK_NAME = "farm_journal"
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        for line in news(result.result):
-            self._display.display(line)
+        # By what was run, since a Pi's answer could hold anything under any name.
+        if result.task.action == "build_record":
+            for line in news(result.result):
+                self._display.display(line)
+        if result.task.action == "build_claim" and result.result.get("left_out"):
+            self._display.display(result.result["left_out"])
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002 - Ansible names it
         if "results" not in result.result:
@@ -47,8 +51,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible is untyped
 def news(result: dict[str, Any]) -> Iterator[str]:
     """A line for each thing that the result of a task says has happened."""
     for item in result.get("recorded") or ():
-        reason = f": {one_line(item['reason'])}" if item.get("reason") else ""
-        yield f"{item['key']} {item['status']}{reason}"
+        reason = f": {item['reason']}" if item.get("reason") else ""
+        yield one_line(f"{item['key']} {item['status']}{reason}")
     for what in ("refused", "lost"):
         for item in result.get(what) or ():
             yield f"{what}: {one_line(item)}"

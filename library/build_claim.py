@@ -61,6 +61,10 @@ outdated:
   description: Whether the farm knows more than its site shows.
   type: bool
   returned: always
+left_out:
+  description: Which builders get nothing, when their target isn't known on the master.
+  type: str
+  returned: always
 paused:
   description: Why nothing is handed out, when the disk of the master is nearly full.
   type: str
@@ -108,14 +112,15 @@ def main() -> None:
             outdated = due.is_outdated(conn, config)
     except FarmError as error:
         module.fail_json(msg=str(error))
-    if claims.paused:
-        module.warn(claims.paused)
+    for why in filter(None, (claims.paused, claims.left_out)):
+        module.warn(why)
     module.exit_json(
         changed=claims.leased > 0,
         handouts=[asdict(handout) for handout in claims.handouts],
         leased=claims.leased,
         outdated=outdated,
         paused=claims.paused,
+        left_out=claims.left_out,
     )
 
 

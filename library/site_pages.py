@@ -93,11 +93,12 @@ from ansible.module_utils.basic import AnsibleModule
 try:
     from master import config as master_config
     from master import db
+    from master.errors import FarmError
     from master.site import publish
-
-    MASTER_IMPORTED = True
-except ImportError:
-    MASTER_IMPORTED = False
+except ImportError as missing:
+    IMPORT_ERROR: ImportError | None = missing
+else:
+    IMPORT_ERROR = None
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -119,16 +120,16 @@ def main() -> None:
         required_if=[("state", "failed", ["error"])],
         supports_check_mode=True,
     )
-    if not MASTER_IMPORTED:
-        module.fail_json(msg="this host is no provisioned master: run ansible-playbook site.yml")
+    if IMPORT_ERROR is not None:
+        module.fail_json(
+            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
+            " run ansible-playbook site.yml"
+        )
     try:
         config = master_config.load(module.params["config_path"])
-        conn = db.connect(config, "site")
-        try:
+        with db.session(config, "site") as conn:
             result = run(module, conn, config)
-        finally:
-            conn.close()
-    except (master_config.ConfigError, db.DatabaseUnreachableError, publish.DiskFullError) as error:
+    except FarmError as error:
         module.fail_json(msg=str(error))
     for line in result.get("errors", ()):
         module.warn(line)

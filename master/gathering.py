@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import psycopg2
+
 from master import db, leases, reported, state
 from master.config import Config
 from master.db import Connection
 from master.leases import Ended
+from master.reported import line
 from master.wheels.record import NoRoomError, Recorded, Recorder, RefusedError
 
 
@@ -40,8 +43,9 @@ def gather(
 ) -> Gathered:
     """Takes in all that a round brought back; None stands for a builder that wasn't reached.
 
-    Each report and each result is a transaction of its own. With check, only says what results
-    would be looked at. Raises db.BusyError and retag.RetagError.
+    Each report and each result is a transaction of its own, and one that makes trouble of a kind
+    that nobody thought of is left where it is: the others don't wait for it. With check, only says
+    what results would be looked at. Raises db.BusyError, and psycopg2.Error without a database.
     """
     parsed = {builder: reported.parse(raw) for builder, raw in reports.items()}
     gathered = Gathered()
@@ -70,6 +74,11 @@ def gather(
         except NoRoomError as error:
             gathered.stopped = str(error)
             break
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it's of this result alone
+            why = line(f"it can't be recorded: {type(error).__name__}: {error}")
+            gathered.refused.append(RefusedResult(key, builder, why))
     with db.transaction(conn) as cursor:
         if gathered.stopped:
             state.note(cursor, "last_collect_error", gathered.stopped, now)

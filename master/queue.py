@@ -13,8 +13,8 @@ from typing import Any
 from master import reported, state
 from master.config import Config
 from master.db import Connection, Cursor
-from master.errors import FarmError
 from master.key import Key
+from master.plan import ASKED_FOR
 from master.queries import queue as sql
 
 
@@ -38,10 +38,8 @@ class Claims:
     """How many jobs this claim has leased."""
     paused: str | None
     """Why nothing is leased at all, when that is so."""
-
-
-class WrongFleetError(FarmError):
-    """The inventory names a target that the farm doesn't have."""
+    left_out: str | None
+    """Which builders get nothing, since their target isn't known here."""
 
 
 def claim(
@@ -56,15 +54,15 @@ def claim(
 
     fleet is the inventory, as the target of each builder: who is new is taken up, who isn't in it
     any more gives its jobs back; None leaves the fleet as it is. A builder that is missing or
-    refuses is talked to and gets nothing. With check, nothing is written. Raises WrongFleetError.
+    refuses is talked to and gets nothing. With check, nothing is written.
     """
-    paused = no_room(config)
+    paused, left_out = no_room(config), None
     with conn.cursor() as cursor:
         try:
             # Two claims at once would both fill the same spool.
             cursor.execute("LOCK TABLE builders IN SHARE ROW EXCLUSIVE MODE")
             if fleet is not None:
-                _register(cursor, fleet, now)
+                left_out = _register(cursor, fleet, now)
             cursor.execute(sql.BUILDERS, {"now": now})
             builders: list[Any] = cursor.fetchall()
             leased = 0
@@ -79,7 +77,7 @@ def claim(
         conn.rollback()
     else:
         conn.commit()
-    return Claims(handouts, leased, paused)
+    return Claims(handouts, leased, paused, left_out)
 
 
 def no_room(config: Config) -> str | None:
@@ -93,19 +91,23 @@ def no_room(config: Config) -> str | None:
     )
 
 
-def _register(cursor: Cursor, fleet: Mapping[str, str], now: datetime) -> None:
-    bound = {"targets": json.dumps(dict(fleet)), "now": now}
+def _register(cursor: Cursor, fleet: Mapping[str, str], now: datetime) -> str | None:
+    """Makes the builders those of the fleet; returns why some are left out."""
     cursor.execute("SELECT name FROM targets WHERE active")
-    unknown = sorted(set(fleet.values()) - {row.name for row in cursor.fetchall()})
-    if unknown:
-        who = sorted(name for name, target in fleet.items() if target in unknown)
-        raise WrongFleetError(
-            f"{', '.join(who)} would build for {', '.join(unknown)}, which the farm doesn't know: "
-            f"run ansible-playbook site.yml, which brings the releases of the inventory here"
-        )
+    known = {row.name for row in cursor.fetchall()}
+    unknown = sorted(set(fleet.values()) - known)
+    fit = {name: target for name, target in fleet.items() if target in known}
+    bound = {"targets": json.dumps(fit), "now": now}
     cursor.execute(sql.RELEASE_MOVED, bound)
     cursor.execute(sql.REGISTER, bound)
     cursor.execute(sql.RETIRE, bound)
+    if not unknown:
+        return None
+    return (
+        f"{', '.join(sorted(fleet.keys() - fit.keys()))} would build for {', '.join(unknown)}, "
+        f"which the farm doesn't know, and gets no jobs: run ansible-playbook site.yml for the "
+        f"master too, which brings it the releases of the inventory"
+    )
 
 
 def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -> int:
@@ -121,9 +123,13 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
         slots = sorted(
             (place, b.name, b.builder_id) for b in ready for place in range(b.held, depth)
         )
-        cursor.execute(sql.PICK, {"target_id": target_id, "limit": len(slots)})
-        job_ids = [row.job_id for row in cursor.fetchall()]
-        taken = slots[: len(job_ids)]
+        # What was asked for by name doesn't wait until a full spool has room.
+        extra = [(depth, b.name, b.builder_id) for b in ready if b.held == depth]
+        cursor.execute(sql.PICK, {"target_id": target_id, "limit": len(slots) + len(extra)})
+        picked = cursor.fetchall()
+        urgent = sum(row.priority >= ASKED_FOR for row in picked)
+        job_ids = [row.job_id for row in picked[: max(len(slots), urgent)]]
+        taken = (slots + extra)[: len(job_ids)]
         bound = {"job_ids": job_ids, "builder_ids": [b for _, _, b in taken], "now": now}
         cursor.execute(sql.LEASE, bound)
         leased += len(job_ids)

@@ -11,6 +11,8 @@ from master import key
 from master.key import Key
 
 MAX_BYTES = 1 << 20
+MAX_KEYS = 1000
+"""In one list; a spool holds a few."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _storable(raw: object) -> Any:
 
 def _keys(raw: object) -> tuple[Key, ...]:
     """The keys in a list of keys, or of objects that have one; the rest is dropped."""
-    items: list[Any] = raw if isinstance(raw, list) else []
+    items: list[Any] = raw[:MAX_KEYS] if isinstance(raw, list) else []
     found = (key.parse(item.get("key") if isinstance(item, Mapping) else item) for item in items)
     return tuple(one for one in found if one)
 

@@ -40,7 +40,7 @@ SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.report,
 # The partial index jobs_claim gives them in this order; jobs that another transaction has in hand
 # (a plan that raises a priority) are passed over.
 PICK = """
-SELECT job_id FROM jobs
+SELECT job_id, priority FROM jobs
  WHERE state = 'pending' AND target_id = %(target_id)s
  ORDER BY priority DESC, job_id
  LIMIT %(limit)s

@@ -15,6 +15,7 @@ Rounds call these two one after the other, never two at once.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from typing import Any
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 
 from master.config import Config
+from master.errors import FarmError
 from master.site import people, queries, simple, tree
 from master.site.model import Farm, Project, Target
 
@@ -35,7 +37,7 @@ _CARRIED = "carried.json"
 _REMOVED = "removed.txt"
 
 
-class DiskFullError(Exception):
+class UnwritableError(FarmError):
     """The master can't write the site; the message names the folder, the cause and the way out."""
 
 
@@ -66,16 +68,21 @@ def mark_outdated(conn: connection) -> int:
 def rendered(conn: connection, config: Config) -> Rendered:
     """Render what is outdated and write the lists of what must be carried.
 
-    Raises DiskFullError, and leaves whole files then, and projects that stay dirty.
+    Raises UnwritableError, and leaves whole files then, and projects that stay dirty.
     """
     try:
         with _snapshot(conn) as cursor:
             return _Rendering(cursor, config).run()
     except OSError as error:
-        raise DiskFullError(
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        way_out = (
+            f"Make room there (df -h {config.state_dir})"
+            if full
+            else "See to its owner, its modes and its disk (dmesg)"
+        )
+        raise UnwritableError(
             f"the site can't be written under {config.state_dir}: {error.strerror}"
-            f" ({error.filename}). Make room there (df -h {config.state_dir}); the next round"
-            f" goes on by itself"
+            f" ({error.filename}). {way_out}; the next round goes on by itself"
         ) from error
 
 
@@ -199,7 +206,8 @@ class _Rendering:
                 # A log never changes, so one that is there needn't be read again.
                 if not (self._site / name).exists():
                     log = queries.log(self._cursor, build.build_id)
-                    tree.write(self._site, name, people.log_text(log))
+                    # On the disk at once: what a power cut emptied would be taken for it for ever.
+                    tree.write(self._site, name, people.log_text(log), sync=True)
                 names.append(name)
         return names
 

@@ -54,8 +54,7 @@ def link(root: Path, name: str, source: Path) -> bool:
         new.hardlink_to(source)
     except FileNotFoundError as error:
         raise StoreBrokenError(
-            f"{source} is recorded and not in the store: restore it from a backup, or build "
-            f"its version again"
+            f"{source} is recorded and not in the store: restore it from a backup"
         ) from error
     new.replace(path)
     return True

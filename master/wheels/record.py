@@ -98,16 +98,8 @@ class Recorder:
                 reason = f"wheel refused: {line(str(error))}"
                 result = replace(result, wheel=None, reason=reason)
         arrival = _Arrival(parsed, job, target, result, results.read_log(folder), now)
-        filename = None
-        cover = self._cover_of(arrival) if wheel and wheel.serves_every_platform else None
         try:
-            if cover:
-                self._skip(arrival, COVERED + cover)
-            elif wheel is None:
-                with db.transaction(self._conn) as cursor:
-                    self._insert(cursor, arrival)
-            else:
-                filename = self._publish(arrival, wheel, path)
+            recorded = self._end(arrival, wheel, path)
         except OSError as error:
             raise _no_room(error, self._config.state_dir) from error
         except psycopg2.errors.DiskFull as error:
@@ -117,9 +109,27 @@ class Recorder:
             ) from error
         _remove(folder)
         self._store.forget(key)
-        if cover:
-            return Recorded(key, "skipped", COVERED + cover, None)
-        return Recorded(key, "failed" if result.reason else "built", result.reason, filename)
+        return recorded
+
+    def _end(self, arrival: _Arrival, wheel: verify.Wheel | None, path: Path) -> Recorded:
+        """Ends the job, with the wheel if there is one and it can be kept."""
+        key, reason = str(arrival.key), arrival.result.reason
+        if wheel is not None:
+            try:
+                cover = self._cover_of(arrival) if wheel.serves_every_platform else None
+                if cover:
+                    self._skip(arrival, COVERED + cover)
+                    return Recorded(key, "skipped", COVERED + cover, None)
+                return Recorded(key, "built", None, self._publish(arrival, wheel, path))
+            except (retag.RetagError, psycopg2.DataError, psycopg2.IntegrityError) as error:
+                # This one's fault, and the results behind it must not wait for it.
+                reason = f"wheel refused: {line(str(error))}"
+                arrival = replace(
+                    arrival, result=replace(arrival.result, wheel=None, reason=reason)
+                )
+        with db.transaction(self._conn) as cursor:
+            self._insert(cursor, arrival)
+        return Recorded(key, "failed", reason, None)
 
     def _job(self, builder: str, key: Key | None) -> Any:
         """The job that the builder holds under this key. Raises RefusedError."""
@@ -196,14 +206,13 @@ class Recorder:
         """The wheel under a name that none had before it: with a build tag, if need be."""
         if not self._is_taken(wheel.filename):
             return wheel, path
+        workshop = self._store.workshop(str(arrival.key))
+        # A build tag of its author's gives way to ours.
+        project, version, *_, interpreter, abi, platform = wheel.filename.split("-")
         for number in range(1, MAX_BUILD_TAGS):
-            name, version, rest = wheel.filename.split("-", 2)
-            # A build tag of its author's gives way to ours.
-            tags = "-".join(rest.split("-")[-3:])
-            if self._is_taken(f"{name}-{version}-{number}-{tags}"):
+            if self._is_taken(f"{project}-{version}-{number}-{interpreter}-{abi}-{platform}"):
                 continue
-            workshop = self._store.workshop(str(arrival.key))
-            tagged = retag.with_build_tag(path, wheel.filename, number, workshop)
+            tagged = retag.with_build_tag(path, wheel.filename, wheel.dist_info, number, workshop)
             sent = results.SentWheel(tagged.name, *_facts(tagged))
             try:
                 expected = self._expected(arrival.job, arrival.target, sent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -82,8 +81,8 @@ def _wheel(raw: Any) -> SentWheel:
     filename, size_bytes, sha256 = raw["filename"], raw["size_bytes"], raw["sha256"]
     if not (isinstance(filename, str) and type(size_bytes) is int and isinstance(sha256, str)):
         raise TypeError("wheel isn't described")
-    if "/" in filename or filename in {"", ".", ".."} or "\0" in filename:
-        raise ValueError("the wheel's name is a path")
+    if "/" in filename or filename in {"", ".", ".."} or not filename.isprintable():
+        raise ValueError("the wheel's name is none of a file")
     if not _SHA256.fullmatch(sha256):
         raise ValueError("the wheel has no sha256")
     return SentWheel(filename, size_bytes, sha256)
@@ -93,7 +92,8 @@ def _duration(value: Any) -> float | None:
     """Seconds, if it is a number that could be true."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value < 1e9 else None
+    # An integer may have more digits than a float has room for.
+    return float(value) if 0 <= value < 1e9 else None
 
 
 def _time(value: object, leased_at: datetime, now: datetime) -> datetime | None:

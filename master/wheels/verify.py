@@ -35,6 +35,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from master.reported import line
 from master.tags import ANY, Target, is_pure, serves
 from master.wheels import elf
 from master.wheels.archive import Archive, Entry
@@ -44,8 +45,14 @@ MAX_METADATA_BYTES = 4 << 20
 MAX_WHEEL_FILE_BYTES = 1 << 16
 MAX_RECORD_BYTES = 16 << 20
 MAX_DEPENDENCIES = 1000
+MAX_DEPENDENCY_LENGTH = 200
+MAX_REQUIRES_PYTHON_LENGTH = 200
+MAX_TAGS = 1000
+"""That one line of WHEEL may stand for: a compressed set's are the product of its parts."""
+MAX_FILENAME = 220
+"""So that there is room for a build tag and a suffix in the 255 bytes of a file name."""
 
-_FILENAME = re.compile(r"[A-Za-z0-9._+!-]{1,220}")
+_FILENAME = re.compile(rf"[A-Za-z0-9._+!-]{{1,{MAX_FILENAME}}}")
 _ANY_PYTHON = re.compile(r"[a-z]{2}[0-9]+")
 _HASHES = ("sha256", "sha384", "sha512")  # PEP 427: sha256 or better
 
@@ -78,6 +85,8 @@ class Wheel:
     """Normalised names of the projects that it always requires."""
     libraries: tuple[str, ...]
     """Paths of its ELF files."""
+    dist_info: str
+    """The folder of its METADATA."""
 
     @property
     def metadata_sha256(self) -> str:
@@ -94,6 +103,15 @@ def verify(path: Path, expected: Expected) -> Wheel:
 
     Raises WheelRefusedError, and OSError when it can't be read.
     """
+    try:
+        return _verify(path, expected)
+    except (ValueError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
+        # What is parsed here is a stranger's, and so are the ways in which a parser can fail.
+        why = line(f"{type(error).__name__}: {error}")
+        raise WheelRefusedError(f"it can't be understood: {why}") from error
+
+
+def _verify(path: Path, expected: Expected) -> Wheel:
     with regular_file(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes > expected.max_bytes:
@@ -104,6 +122,7 @@ def verify(path: Path, expected: Expected) -> Wheel:
                 "what arrived isn't what the builder says it sent (size or sha256)"
             )
         build, tags = _check_filename(expected)
+        filename = _filename(expected)
         archive = Archive(file)
         info = _dist_info(archive, expected)
         metadata = archive.read(f"{info}/METADATA", MAX_METADATA_BYTES)
@@ -112,7 +131,7 @@ def verify(path: Path, expected: Expected) -> Wheel:
         record = _record(archive.read(f"{info}/RECORD", MAX_RECORD_BYTES))
         libraries = _check_contents(archive, f"{info}/RECORD", record)
     return Wheel(
-        filename=_filename(expected),
+        filename=filename,
         size_bytes=size_bytes,
         sha256=sha256,
         tags=tags,
@@ -120,6 +139,7 @@ def verify(path: Path, expected: Expected) -> Wheel:
         requires_python=_requires_python(raw),
         dependencies=_dependencies(raw),
         libraries=libraries,
+        dist_info=info,
     )
 
 
@@ -182,7 +202,11 @@ def _filename(expected: Expected) -> str:
     """The wheel's name with project and version as normalised (binary distribution format)."""
     rest = expected.filename.split("-", 2)[2].lower()
     version = expected.version.replace("-", "_")
-    return f"{expected.project.replace('-', '_')}-{version}-{rest}"
+    filename = f"{expected.project.replace('-', '_')}-{version}-{rest}"
+    # The version may have been sent in a shorter spelling.
+    if len(filename) > MAX_FILENAME:
+        raise WheelRefusedError(f"its name has {len(filename)} characters: {filename[:100]}…")
+    return filename
 
 
 def _dist_info(archive: Archive, expected: Expected) -> str:
@@ -228,8 +252,9 @@ def _check_wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> Non
     message: Message = BytesParser().parsebytes(data, headersonly=True)
     if str(message.get("Wheel-Version", "")).strip().split(".")[0] != "1":
         raise WheelRefusedError("its WHEEL isn't of the format 1")
-    lines = [str(line).strip() for line in message.get_all("Tag", [])]
-    said = {tag for line in lines if line.count("-") == 2 for tag in parse_tag(line)}
+    said_tags = [str(tag).strip() for tag in message.get_all("Tag", [])]
+    whole = (text for text in said_tags if text.count("-") == 2)
+    said = {tag for text in whole for tag in parse_tag(text, limit=MAX_TAGS)}
     if said != tags:
         raise WheelRefusedError(
             f"its WHEEL has the tags {_shown(frozenset(said))}, its name others"
@@ -303,9 +328,11 @@ def _check_entry(archive: Archive, entry: Entry, digest: str, size: str) -> bool
 
 def _requires_python(raw: RawMetadata) -> str | None:
     """Requires-Python, unless it is none that pip could read."""
-    text = raw.get("requires_python")
+    text = raw.get("requires_python") or ""
+    if len(text) > MAX_REQUIRES_PYTHON_LENGTH or not text.isprintable():
+        return None
     try:
-        SpecifierSet(text or "")
+        SpecifierSet(text)
     except InvalidSpecifier:
         return None
     return text or None
@@ -316,8 +343,10 @@ def _dependencies(raw: RawMetadata) -> tuple[str, ...]:
     for text in raw.get("requires_dist", [])[:MAX_DEPENDENCIES]:
         try:
             requirement = Requirement(text)
-        except InvalidRequirement:
+        except (InvalidRequirement, RecursionError):
             continue
-        if requirement.marker is None or "extra" not in str(requirement.marker):
-            names.add(canonicalize_name(requirement.name))
+        name = canonicalize_name(requirement.name)
+        always = requirement.marker is None or "extra" not in str(requirement.marker)
+        if always and len(name) <= MAX_DEPENDENCY_LENGTH:
+            names.add(name)
     return tuple(sorted(names))

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from master import queue
 from tests.integration.farm import Farm, said, upstream
 
 TWO = {"pi1": "bookworm", "pi2": "bookworm"}
@@ -75,9 +74,23 @@ def test_few_jobs_are_spread_widely(farm: Farm) -> None:
     assert leases(farm) == {"pi1": 1, "pi2": 1, "pi3": 1}
 
 
-def test_a_builder_of_an_unknown_target_is_named(farm: Farm) -> None:
-    with pytest.raises(queue.WrongFleetError, match="pi1 would build for jessie"):
-        farm.claim({"pi1": "jessie"})
+def test_a_builder_of_an_unknown_target_is_named_and_the_others_go_on(nine: Farm) -> None:
+    claims = nine.claims({"pi1": "jessie", "pi2": "bookworm"})
+    assert (claims.left_out or "").startswith("pi1 would build for jessie, which the farm doesn't")
+    assert leases(nine) == {"pi2": 3}
+    assert nine.claims(TWO).left_out is None
+
+
+def test_what_was_asked_for_by_name_doesnt_wait_for_a_full_spool(nine: Farm) -> None:
+    nine.claim(TWO)
+    nine.rows("UPDATE jobs SET priority = 100 WHERE job_id IN (8, 9)")
+    first = nine.claim(TWO)
+    assert leases(nine) == {"pi1": 4, "pi2": 4}
+    for handout in first.values():
+        assert handout.jobs[0]["priority"] == 100
+    # One more than the depth, and no more.
+    nine.rows("UPDATE jobs SET priority = 100 WHERE state = 'pending'")
+    assert nine.claims(TWO).leased == 0
 
 
 def test_a_builder_that_leaves_the_inventory_gives_its_jobs_back(nine: Farm) -> None:

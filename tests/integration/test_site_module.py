@@ -111,7 +111,7 @@ def test_a_failure_is_kept_for_who_asks(run: Run, farm: SiteFarm) -> None:
 
 def test_a_master_that_is_not_there_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "can't be read" in run(config_path="/nowhere/master.json")["msg"]
-    monkeypatch.setattr(site_pages, "MASTER_IMPORTED", False)
+    monkeypatch.setattr(site_pages, "IMPORT_ERROR", ImportError("no module"))
     assert "no provisioned master" in run()["msg"]
     assert "site.yml" in run()["msg"]
 

@@ -313,7 +313,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_done(
             raise OSError(28, "No space left on device", "site/index.html")
 
         patch.setattr(tree, "write", full)
-        with pytest.raises(publish.DiskFullError, match=r"No space left.*Make room there"):
+        with pytest.raises(publish.UnwritableError, match=r"No space left.*Make room there"):
             publish.rendered(conn, farm.config)
     assert publish.outdated(conn, farm.config) == ["one"]
     publish_all(conn, farm.config, web)
