@@ -220,7 +220,7 @@ def _ago(info: Info, note: Note | None) -> str:
 
 
 def summary(info: Info) -> list[str]:
-    """How a run ended: a table by target, and the reason of each failure in one line."""
+    """How a run ended: a table by target, why builds failed, and which builders were away."""
     run = info.run
     if run is None:
         return []
@@ -238,6 +238,10 @@ def summary(info: Info) -> list[str]:
         )
         if len(run.failures) > len(shown):
             lines.append(f"  and {len(run.failures) - len(shown)} more")
+    away = [b for b in info.builders if b.state in {"missing", "refuses"}]
+    away = [b for b in away if b.target in run.results]
+    if away:
+        lines += ["", "Builders that take no jobs:", *indent(builder_lines(away, info.now))]
     elapsed = duration((info.now - run.since).total_seconds())
     if run.outstanding:
         end = f"After {elapsed}, {count(run.outstanding, 'job')} left to build."

@@ -235,6 +235,17 @@ def test_the_summary_names_each_failure_in_one_line() -> None:
     ]
 
 
+def test_the_summary_names_the_builders_that_are_away() -> None:
+    away = builder("pi2", "missing")
+    lines = report.summary(
+        farm(builder("pi1"), away, builder("pi9", "missing", "trixie"), run=run())
+    )
+    assert lines[-4:-2] == [
+        "Builders that take no jobs:",
+        f"  pi2  {report.builder_text(away, farm().now)}",
+    ]
+
+
 def test_the_summary_of_a_run_that_was_given_up_says_what_is_left() -> None:
     assert report.summary(farm(run=run(bookworm=Left(2, None))))[-1] == (
         "After 6 min, 2 jobs left to build."
