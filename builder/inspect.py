@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -15,6 +16,21 @@ from builder.rootfs import Rootfs
 
 # Held in memory up to here, then in a file beside the build.
 _SPILL_BYTES = 16 << 20
+# The master takes no others, and LZMA's needs as much memory as the archive says.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# All that zipfile is known to raise on an archive made to break it: NotImplementedError is a
+# RuntimeError, UnicodeDecodeError a ValueError, and an empty name a LookupError.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class InspectError(Exception):
@@ -45,13 +61,14 @@ def needs(
     """
     try:
         wanted = _wanted(wheel, scratch, max_bytes)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InspectError(f"{wheel.name} can't be unpacked: {error}") from error
+    except _BROKEN as error:
+        why = str(error) or type(error).__name__
+        raise InspectError(f"{wheel.name} can't be unpacked: {why:.200}") from error
     except OSError as error:
-        # The build may have filled `scratch` on purpose; that must not look like the Pi's trouble.
-        if not files.is_full(error):
-            raise
-        raise InspectError(f"no room to unpack {wheel.name}: {error}") from error
+        # A wrong offset ends here too, and the build may have filled `scratch` on purpose; neither
+        # must look like the Pi's trouble.
+        says = "no room to unpack" if files.is_full(error) else "can't unpack"
+        raise InspectError(f"{says} {wheel.name}: {error}") from error
     packages, missing = set(), set()
     for soname in wanted:
         path = rootfs.library(soname)
@@ -72,6 +89,11 @@ def _wanted(wheel: Path, scratch: Path, max_bytes: int) -> set[str]:
         for item in archive.infolist():
             if item.is_dir():
                 continue
+            if item.compress_type not in _METHODS:
+                raise InspectError(
+                    f"{item.filename:.200} in {wheel.name} is packed by method "
+                    f"{item.compress_type}, not stored or deflated"
+                )
             with archive.open(item) as member:
                 head = member.read(len(elf.MAGIC))
                 if head != elf.MAGIC:
@@ -83,7 +105,7 @@ def _wanted(wheel: Path, scratch: Path, max_bytes: int) -> set[str]:
                         found = elf.dynamic(copy)
                     except elf.ElfError as error:
                         raise InspectError(
-                            f"{item.filename} in {wheel.name} is no sound ELF file: {error}"
+                            f"{item.filename:.200} in {wheel.name} is no sound ELF file: {error}"
                         ) from error
             needed.update(found.needed)
             bundled.add(PurePosixPath(item.filename).name)

@@ -26,9 +26,13 @@ def take(folder: Path, target: Path, max_bytes: int) -> WheelFile:
     wheel's name, of at most `max_bytes`. All of the build's processes must have ended. Raises
     WheelError, and OSError when the disk is full; `target` is then not there.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        names = os.listdir(descriptor)  # noqa: PTH208 -- by descriptor: the folder stays the one opened
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        # The folder is the build's own, so its mode is whatever the build made of it.
+        raise WheelError(f"its folder can't be opened: {error.strerror}") from error
+    try:
+        names = _names(descriptor)
         if len(names) != 1:
             raise WheelError(f"the build left {len(names)} files where one wheel was due")
         name = names[0]
@@ -41,6 +45,13 @@ def take(folder: Path, target: Path, max_bytes: int) -> WheelFile:
             raise
     finally:
         os.close(descriptor)
+
+
+def _names(folder: int) -> list[str]:
+    try:
+        return os.listdir(folder)  # By descriptor: the folder stays the one opened.
+    except OSError as error:
+        raise WheelError(f"its folder can't be read: {error.strerror}") from error
 
 
 def _copy(folder: int, name: str, target: Path, max_bytes: int) -> WheelFile:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,63 @@ def test_a_build_that_leaves_no_sound_wheel_has_failed(tmp_path: Path) -> None:
     bench = Bench(tmp_path, two)
     bench.builder.build(bench.take())
     assert bench.result()["reason"].startswith("wheel refused: the build left 2 files")
+    assert not list(bench.spool.tmp.iterdir())
+
+
+def broken(method: int, at: bytes, offset: int, new: bytes) -> Act:
+    """A build whose wheel has `new` at `offset` from the first `at`."""
+
+    def act(folder: Path) -> Outcome:
+        good_build(folder)
+        path = folder / "out" / NAME
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("dém.so", elf32(["libc.so.6"]))
+        raw = bytearray(path.read_bytes())
+        start = raw.index(at) + offset
+        raw[start : start + len(new)] = new
+        path.write_bytes(raw)
+        return Outcome("success")
+
+    return act
+
+
+def closed_folder(folder: Path) -> Outcome:
+    good_build(folder)
+    (folder / "out" / NAME).unlink()
+    (folder / "out").rmdir()
+    # Stands for mode 0, which holds off anybody but root: the folder can't be opened.
+    (folder / "out").symlink_to("in")
+    return Outcome("success")
+
+
+_CENTRAL, _END = b"PK\1\2", b"PK\5\6"
+HOSTILE: dict[str, tuple[Act, str]] = {
+    "a name that is no UTF-8": (
+        broken(zipfile.ZIP_STORED, _CENTRAL, 47, b"\xff"),
+        "codec can't decode",
+    ),
+    "no sound deflate": (broken(zipfile.ZIP_DEFLATED, b".so", 3, b"\xff" * 8), "Error -3"),
+    "lzma": (broken(zipfile.ZIP_LZMA, b".so", 7, b"\xff" * 5), "packed by method 14"),
+    "bz2": (broken(zipfile.ZIP_BZIP2, b".so", 3, b"\xff" * 8), "packed by method 12"),
+    "an unknown method": (broken(zipfile.ZIP_STORED, _CENTRAL, 10, b"\x63"), "by method 99"),
+    "an encrypted member": (broken(zipfile.ZIP_STORED, _CENTRAL, 8, b"\1"), "is encrypted"),
+    "a wrong place of the directory": (
+        broken(zipfile.ZIP_STORED, _END, 16, b"\xff\xff\xff\x7f"),
+        "can't (be )?unpack",
+    ),
+    "a folder that can't be opened": (closed_folder, "its folder can't be opened"),
+}
+
+
+@pytest.mark.parametrize("left", HOSTILE)
+def test_no_wheel_keeps_its_job_from_ending(tmp_path: Path, left: str) -> None:
+    act, says = HOSTILE[left]
+    bench = Bench(tmp_path, act)
+    assert bench.builder.build(bench.take()) is None
+    result = bench.result()
+    assert result["status"] == "failed"
+    assert re.match(f"wheel refused: .*{says}", result["reason"])
+    assert (bench.spool.results / KEY / "log.txt").read_text() == "built\n"
     assert not list(bench.spool.tmp.iterdir())
 
 

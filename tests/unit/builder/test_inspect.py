@@ -116,6 +116,19 @@ def test_a_hostile_archive_is_refused(
         inspect.needs(wheel, rootfs, (), scratch=tmp_path, max_bytes=1000)
 
 
+def test_no_archive_makes_the_inspection_fail_otherwise(tmp_path: Path, rootfs: Rootfs) -> None:
+    wheel = tmp_path / "demo.whl"
+    write_wheel(wheel, {"a.so": elf32(["libc.so.6"])})
+    whole = wheel.read_bytes()
+    for position in range(len(whole)):
+        for byte in (0x00, 0x08, 0x7F, 0xFF):
+            wheel.write_bytes(whole[:position] + bytes([byte]) + whole[position + 1 :])
+            try:
+                inspect.needs(wheel, rootfs, (), scratch=tmp_path, max_bytes=1 << 20)
+            except inspect.InspectError:
+                continue
+
+
 def test_a_broken_library_is_named(tmp_path: Path, rootfs: Rootfs) -> None:
     with pytest.raises(inspect.InspectError, match=r"a\.so in demo-.* is no sound ELF file"):
         look(tmp_path, rootfs, {"a.so": elf32(["libc.so.6"])[:90]})

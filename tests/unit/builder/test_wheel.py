@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,11 @@ def two_files(out: Path) -> None:
     (out / "other.txt").touch()
 
 
+def no_folder(out: Path) -> None:
+    out.rmdir()
+    out.symlink_to(out.parent)
+
+
 LEFT: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda _: None, "left 0 files"),
     "two files": (two_files, "left 2 files"),
@@ -46,6 +52,7 @@ LEFT: dict[str, tuple[Callable[[Path], object], str]] = {
     "a folder": (lambda out: (out / NAME).mkdir(), "is no regular file"),
     "another name": (lambda out: (out / "x.tar.gz").touch(), "no wheel's name"),
     "a name with a line end": (lambda out: (out / "a\nb.whl").touch(), "no wheel's name"),
+    "a link for a folder": (no_folder, "its folder can't be opened"),
     "a large file": (lambda out: (out / NAME).write_bytes(b"123456"), "larger than 5 bytes"),
 }
 
@@ -57,6 +64,17 @@ def test_anything_else_is_refused(out: Path, tmp_path: Path, left: str) -> None:
     with pytest.raises(wheel.WheelError, match=says):
         wheel.take(out, tmp_path / "copy", 5)
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_folder_that_can_not_be_read_is_refused(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: int) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", denied)
+    with pytest.raises(wheel.WheelError, match="can't be read: Permission denied"):
+        wheel.take(out, tmp_path / "copy", 5)
 
 
 def test_a_long_log_keeps_its_head_and_its_tail(tmp_path: Path) -> None:
