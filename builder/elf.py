@@ -16,7 +16,9 @@ _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME = 1, 5, 10, 14
 # More than any linker writes; a file that says more is a lie.
 _MAX_SEGMENTS = 512
 _MAX_DYNAMIC_BYTES = 1 << 20
-_MAX_STRINGS_BYTES = 64 << 20
+_MAX_NAMES = 1000
+# A file's name is no longer (NAME_MAX of limits.h).
+_MAX_NAME_BYTES = 255
 
 
 class ElfError(ValueError):
@@ -39,6 +41,14 @@ class _Segment:
     size: int
 
 
+@dataclass(frozen=True)
+class _Strings:
+    """Where the string table lies in the file."""
+
+    offset: int
+    size: int
+
+
 def dynamic(stream: IO[bytes]) -> Dynamic:
     """Return what the ELF file in `stream` needs; raises ElfError.
 
@@ -52,12 +62,15 @@ def dynamic(stream: IO[bytes]) -> Dynamic:
         if section.size > _MAX_DYNAMIC_BYTES:
             raise ElfError("its dynamic section is too large")
         entries = _entries(_read(stream, section.offset, section.size), order, wide)
-        strings = _strings(stream, segments, entries)
+        strings = _strings(segments, entries)
     except struct.error as error:
         raise ElfError(f"it ends too early: {error}") from error
-    sonames = [_name(strings, value) for tag, value in entries if tag == _DT_SONAME]
-    needed = [_name(strings, value) for tag, value in entries if tag == _DT_NEEDED]
-    return Dynamic(sonames[0] if sonames else None, tuple(needed))
+    sonames = [value for tag, value in entries if tag == _DT_SONAME][:1]
+    needed = [value for tag, value in entries if tag == _DT_NEEDED]
+    if len(needed) > _MAX_NAMES:
+        raise ElfError(f"it needs {len(needed)} libraries, and may need {_MAX_NAMES}")
+    names = [_name(stream, strings, value) for value in (*sonames, *needed)]
+    return Dynamic(names[0] if sonames else None, tuple(names[len(sonames) :]))
 
 
 def _segments(stream: IO[bytes]) -> tuple[str, bool, list[_Segment]]:
@@ -97,24 +110,27 @@ def _entries(raw: bytes, order: str, wide: bool) -> list[tuple[int, int]]:
     return entries
 
 
-def _strings(stream: IO[bytes], segments: list[_Segment], entries: list[tuple[int, int]]) -> bytes:
+def _strings(segments: list[_Segment], entries: list[tuple[int, int]]) -> _Strings:
     tags = dict(entries)
     if _DT_STRTAB not in tags:
-        return b""
+        return _Strings(0, 0)
     address, size = tags[_DT_STRTAB], tags.get(_DT_STRSZ, 0)
-    if size > _MAX_STRINGS_BYTES:
-        raise ElfError("its string table is too large")
     for item in segments:
         if item.kind == _PT_LOAD and item.address <= address < item.address + item.size:
-            return _read(stream, item.offset + address - item.address, size)
+            return _Strings(item.offset + address - item.address, size)
     raise ElfError("its string table is in no segment")
 
 
-def _name(strings: bytes, offset: int) -> str:
-    end = strings.find(b"\0", offset)
-    if offset >= len(strings) or end < 0:
+def _name(stream: IO[bytes], strings: _Strings, offset: int) -> str:
+    # Never more than the name itself: names may overlap, and a table be as large as the file.
+    left = strings.size - offset
+    if left <= 0:
         raise ElfError("a name lies outside the string table")
-    return strings[offset:end].decode("utf-8", "replace")
+    raw = _read(stream, strings.offset + offset, min(left, _MAX_NAME_BYTES + 1))
+    name, end, _ = raw.partition(b"\0")
+    if not end:
+        raise ElfError(f"a name in it has no end, or more than {_MAX_NAME_BYTES} bytes")
+    return name.decode("utf-8", "replace")
 
 
 def _read(stream: IO[bytes], offset: int, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import struct
 import tempfile
@@ -10,12 +11,18 @@ import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Optional
 
 from builder import elf, files
 from builder.rootfs import Rootfs
 
 # Held in memory up to here, then in a file beside the build.
 _SPILL_BYTES = 16 << 20
+# zipfile reads a central directory as a whole, however large the archive says that it is. This is
+# enough for more entries than the master takes.
+_MAX_READ_BYTES = 8 << 20
+# That a wheel's files name, its own among them: so many names always fit into a result.
+_MAX_LIBRARIES = 500
 # The master takes no others, and LZMA's needs as much memory as the archive says.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # All that zipfile is known to raise on an archive made to break it: NotImplementedError is a
@@ -80,10 +87,22 @@ def needs(
     return Needs(tuple(sorted(packages)), tuple(sorted(missing)))
 
 
+class _Archive(io.BufferedReader):
+    """A wheel, of which no more is read at once than an honest one makes necessary."""
+
+    def read(self, size: Optional[int] = -1) -> bytes:
+        """Return up to `size` bytes; raises InspectError for more than any wheel's parts have."""
+        if size is None or size < 0:
+            size = _MAX_READ_BYTES
+        if size > _MAX_READ_BYTES:
+            raise InspectError(f"its central directory has {size} bytes")
+        return super().read(size)
+
+
 def _wanted(wheel: Path, scratch: Path, max_bytes: int) -> set[str]:
     needed: set[str] = set()
     bundled: set[str] = set()
-    with zipfile.ZipFile(wheel) as archive:
+    with _Archive(io.FileIO(str(wheel))) as stream, zipfile.ZipFile(stream) as archive:
         if sum(item.file_size for item in archive.infolist()) > max_bytes:
             raise InspectError(f"{wheel.name} unpacks to more than {max_bytes} bytes")
         for item in archive.infolist():
@@ -108,6 +127,8 @@ def _wanted(wheel: Path, scratch: Path, max_bytes: int) -> set[str]:
                             f"{item.filename:.200} in {wheel.name} is no sound ELF file: {error}"
                         ) from error
             needed.update(found.needed)
+            if len(needed) > _MAX_LIBRARIES:
+                raise InspectError(f"{wheel.name} needs more than {_MAX_LIBRARIES} libraries")
             bundled.add(PurePosixPath(item.filename).name)
             if found.soname:
                 bundled.add(found.soname)

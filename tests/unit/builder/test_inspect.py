@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,60 @@ def test_no_archive_makes_the_inspection_fail_otherwise(tmp_path: Path, rootfs: 
 def test_a_broken_library_is_named(tmp_path: Path, rootfs: Rootfs) -> None:
     with pytest.raises(inspect.InspectError, match=r"a\.so in demo-.* is no sound ELF file"):
         look(tmp_path, rootfs, {"a.so": elf32(["libc.so.6"])[:90]})
+
+
+def test_the_name_of_a_library_is_no_longer_than_a_file_s() -> None:
+    assert elf.dynamic(io.BytesIO(elf32(["x" * 255]))).needed == ("x" * 255,)
+    for names, soname in ((["x" * 256], None), (["libc.so.6"], "x" * 256)):
+        with pytest.raises(elf.ElfError, match="more than 255 bytes"):
+            elf.dynamic(io.BytesIO(elf32(names, soname)))
+
+
+def test_a_file_needs_a_thousand_libraries_at_most() -> None:
+    assert len(elf.dynamic(io.BytesIO(elf32(["libc.so.6"] * 1000))).needed) == 1000
+    with pytest.raises(elf.ElfError, match="needs 1001 libraries"):
+        elf.dynamic(io.BytesIO(elf32(["libc.so.6"] * 1001)))
+
+
+def test_of_a_large_string_table_only_names_are_read() -> None:
+    raw = elf32(["libc.so.6", "x" * (8 << 20)])
+    # The second name becomes the first one's again: DT_NEEDED is 1, and so is its offset.
+    raw = raw.replace(struct.pack("<II", 1, 11), struct.pack("<II", 1, 1))
+    stream = io.BytesIO(raw)
+    tracemalloc.start()
+    try:
+        assert elf.dynamic(stream).needed == ("libc.so.6", "libc.so.6")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_a_wheel_whose_files_name_libraries_without_end_is_refused(
+    tmp_path: Path, rootfs: Rootfs
+) -> None:
+    members = {f"{n}.so": elf32([f"lib{n}-{m}.so" for m in range(100)]) for n in range(6)}
+    with pytest.raises(inspect.InspectError, match="more than 500 libraries"):
+        look(tmp_path, rootfs, members)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_central_directory_is_not_read_when_it_is_too_large(
+    tmp_path: Path, rootfs: Rootfs, wide: bool
+) -> None:
+    wheel = tmp_path / "demo.whl"
+    size = (8 << 20) + 1
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 46 if wide else size, 0, 0)
+    if wide:
+        # The zip64 record counts, whatever the plain one says.
+        end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, 0)
+        end = end64 + struct.pack("<4sLQL", b"PK\6\7", 0, size, 1) + end
+    with wheel.open("wb") as stream:
+        stream.truncate(size)
+        stream.seek(size)
+        stream.write(end)
+    with pytest.raises(inspect.InspectError, match=f"central directory has {size} bytes"):
+        inspect.needs(wheel, rootfs, (), scratch=tmp_path, max_bytes=1 << 20)
 
 
 def test_no_file_makes_the_elf_reader_fail_otherwise() -> None:

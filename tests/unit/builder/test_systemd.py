@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,17 @@ def test_only_what_is_active_survives_a_clean_up(
     root.clean(made)
     assert {path.name for path in made.work_dir.iterdir()} == {"lost+found"}
     assert [path.name for path in made.rootfs_dir.iterdir()] == ["bookworm"]
+
+
+def test_memory_that_ends_costs_a_build_before_the_service_and_the_service_before_the_pi() -> None:
+    units = Path(__file__).parents[3] / "roles/builder/templates/etc/systemd/system"
+    build, service = (
+        dict(re.findall(r"^(\w+)=(.*)$", (units / name).read_text(), re.MULTILINE))
+        for name in ("wheel-build@.service.j2", "wheelyard-builder.service.j2")
+    )
+    assert build["MemoryMax"]
+    assert service["MemoryMax"]
+    assert int(build["OOMScoreAdjust"]) > int(service["OOMScoreAdjust"]) > 0
 
 
 @pytest.mark.parametrize("arguments", [[], ["up"], ["up", "a", "b"], ["sideways", "x"]])
