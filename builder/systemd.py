@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 
 from builder.job import KEY, check_key
 
 # systemd.exec(5): these statuses mean that systemd couldn't set up the process.
 _SETUP_STATUS = range(200, 246)
+# How often a build is looked at that was under way when the service started.
+_POLL_S = 2.0
 _INSTANCE = re.compile(r"^wheel-(?:root|build)@(?P<key>[^.]+)\.service\b")
 
 
@@ -34,21 +37,42 @@ class Units:
     """Starts, waits for and stops the units of builds."""
 
     def start_root(self, key: str) -> None:
-        """Make the root and the folders of a build; raises UnitError."""
-        self._systemctl("start", f"wheel-root@{check_key(key)}.service")
+        """Make the root and the folders of a new build; raises UnitError."""
+        # What is left of an earlier attempt with this key must not pass for the end of this one.
+        self._systemctl("reset-failed", f"wheel-build@{check_key(key)}.service", check=False)
+        self._systemctl("start", f"wheel-root@{key}.service")
 
     def build(self, key: str, timeout_s: float | None = None) -> Outcome:
-        """Run the build, or wait for the one that is running, and return how it ended.
+        """Run the build, unless it runs or has ended already, and return how it ended.
 
         Raises UnitError when the sandbox couldn't be set up.
         """
+        state = self._show(key)["ActiveState"]
+        # A start would run a build anew that has failed, in the root that it left.
+        ended = self._start(key, timeout_s) if state == "inactive" else self._wait(key, timeout_s)
+        if not ended:
+            self._systemctl("stop", f"wheel-build@{key}.service")
+            return Outcome("timeout")
+        return self.outcome(key)
+
+    def _start(self, key: str, timeout_s: float | None) -> bool:
+        """Start a build; return whether it ended within `timeout_s`."""
         unit = f"wheel-build@{check_key(key)}.service"
         try:
             self._systemctl("start", unit, check=False, timeout_s=timeout_s)
         except subprocess.TimeoutExpired:
-            self._systemctl("stop", unit)
-            return Outcome("timeout")
-        return self.outcome(key)
+            return False
+        return True
+
+    def _wait(self, key: str, timeout_s: float | None) -> bool:
+        """Wait for a build that was started before; return whether it ended within `timeout_s`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        # By looking: a start waits too, but begins it anew if it fails at this very moment.
+        while self._show(key)["ActiveState"] in ("activating", "deactivating"):
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
 
     def is_building(self, key: str) -> bool:
         """Whether the build of `key` runs or has ended without being looked at."""

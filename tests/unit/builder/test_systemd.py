@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder import config as settings
-from builder import root
+from builder import root, systemd
 from builder.job import JobError
 from builder.systemd import Outcome, UnitError, Units
 from tests.unit.builder.helpers import config
@@ -18,16 +18,22 @@ KEY = "bookworm-1-1"
 
 @pytest.fixture
 def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A systemctl that notes its arguments, and answers `show` and `list-units` from a file."""
+    """A systemctl that notes its arguments, and answers `show` and `list-units` from a file.
+
+    What a `start` or the time leads to stands in another one, which takes the first one's place.
+    """
     program = tmp_path / "bin" / "systemctl"
     program.parent.mkdir()
     program.write_text(
         "#!/bin/sh\n"
         f'echo "$*" >> {tmp_path}/calls\n'
         'case "$2" in\n'
-        f"show|list-units) cat {tmp_path}/answer ;;\n"
-        f"start) exec sleep 0.$(cat {tmp_path}/tenths) ;;\n"
+        f"show) cat {tmp_path}/answer; mv -f {tmp_path}/later {tmp_path}/answer ;;\n"
+        f"list-units) cat {tmp_path}/answer ;;\n"
+        f"start) mv -f {tmp_path}/ended {tmp_path}/answer\n"
+        f"  exec sleep 0.$(cat {tmp_path}/tenths) ;;\n"
         "esac\n"
+        "exit 0\n"
     )
     program.chmod(0o755)
     (tmp_path / "tenths").write_text("0")
@@ -35,10 +41,16 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def says(systemctl: Path, active: str, result: str, status: int) -> None:
-    (systemctl / "answer").write_text(
+def says(systemctl: Path, active: str, result: str, status: int, *, name: str = "answer") -> None:
+    (systemctl / name).write_text(
         f"ActiveState={active}\nResult={result}\nExecMainStatus={status}\n"
     )
+
+
+def starts(systemctl: Path) -> list[str]:
+    """The units that were started."""
+    calls = [line.split() for line in (systemctl / "calls").read_text().splitlines()]
+    return [words[-1] for words in calls if words[1] == "start"]
 
 
 @pytest.mark.parametrize(
@@ -54,10 +66,10 @@ def says(systemctl: Path, active: str, result: str, status: int) -> None:
 def test_the_build_s_end_is_what_systemd_says(
     systemctl: Path, active: str, result: str, status: int, outcome: Outcome
 ) -> None:
-    says(systemctl, active, result, status)
+    says(systemctl, "inactive", "success", 0)
+    says(systemctl, active, result, status, name="ended")
     assert Units().build(KEY) == outcome
-    calls = (systemctl / "calls").read_text().splitlines()
-    assert calls[0] == f"--no-ask-password start wheel-build@{KEY}.service"
+    assert starts(systemctl) == [f"wheel-build@{KEY}.service"]
 
 
 @pytest.mark.parametrize(
@@ -67,16 +79,72 @@ def test_the_build_s_end_is_what_systemd_says(
 def test_a_sandbox_that_was_not_set_up_is_the_pi_s_fault(
     systemctl: Path, active: str, result: str, status: int
 ) -> None:
-    says(systemctl, active, result, status)
+    says(systemctl, "inactive", "success", 0)
+    says(systemctl, active, result, status, name="ended")
     with pytest.raises(UnitError, match=f"journalctl -u wheel-build@{KEY}"):
         Units().build(KEY)
 
 
 def test_a_job_s_own_time_limit_stops_its_build(systemctl: Path) -> None:
+    says(systemctl, "inactive", "success", 0)
     (systemctl / "tenths").write_text("9")
     assert Units().build(KEY, 0.05) == Outcome("timeout")
     calls = (systemctl / "calls").read_text().splitlines()
     assert calls[-1] == f"--no-ask-password stop wheel-build@{KEY}.service"
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "outcome"),
+    [
+        ("exit-code", 1, Outcome("exit-code", 1)),
+        ("oom-kill", 9, Outcome("oom-kill", 9)),
+        ("signal", 15, Outcome("signal", 15)),
+    ],
+)
+def test_a_build_that_failed_while_nobody_looked_is_not_begun_again(
+    systemctl: Path, result: str, status: int, outcome: Outcome
+) -> None:
+    says(systemctl, "failed", result, status)
+    # Its time being over doesn't change how it ended.
+    assert Units().build(KEY, 0.0) == outcome
+    assert starts(systemctl) == []
+
+
+@pytest.mark.parametrize("active", ["activating", "deactivating"])
+def test_a_build_under_way_is_waited_for_and_not_begun_again(
+    systemctl: Path, monkeypatch: pytest.MonkeyPatch, active: str
+) -> None:
+    monkeypatch.setattr(systemd, "_POLL_S", 0.0)
+    says(systemctl, active, "success", 0)
+    says(systemctl, "failed", "exit-code", 1, name="later")
+    assert Units().build(KEY, 60.0) == Outcome("exit-code", 1)
+    assert starts(systemctl) == []
+
+
+def test_a_build_that_was_stopped_before_it_was_looked_at_is_not_begun_again(
+    systemctl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "_POLL_S", 0.0)
+    says(systemctl, "deactivating", "success", 0)
+    says(systemctl, "inactive", "success", 0, name="later")
+    with pytest.raises(UnitError, match="it is inactive"):
+        Units().build(KEY)
+    assert starts(systemctl) == []
+
+
+def test_a_build_under_way_has_no_more_time_than_is_left(systemctl: Path) -> None:
+    says(systemctl, "activating", "success", 0)
+    assert Units().build(KEY, 0.0) == Outcome("timeout")
+    calls = (systemctl / "calls").read_text().splitlines()
+    assert calls[-1] == f"--no-ask-password stop wheel-build@{KEY}.service"
+
+
+def test_a_new_root_is_for_a_new_build(systemctl: Path) -> None:
+    Units().start_root(KEY)
+    assert (systemctl / "calls").read_text().splitlines() == [
+        f"--no-ask-password reset-failed wheel-build@{KEY}.service",
+        f"--no-ask-password start wheel-root@{KEY}.service",
+    ]
 
 
 @pytest.mark.parametrize(
