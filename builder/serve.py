@@ -59,14 +59,16 @@ class Service:
         seconds to wait before the next step.
         """
         free = files.free_bytes(self.config.spool_dir)
-        refuses = agree.low_disk(self.config, free) or self.preflight.refusal(
-            again=trouble is not None
+        refuses = (
+            agree.low_disk(self.config, free)
+            or self._foreign()
+            or self.preflight.refusal(again=trouble is not None)
         )
         self._say(refuses)
         if refuses:
             return None, REFUSING_S
         try:
-            job = self.spool.take(time.time())
+            job = self.spool.take(time.time(), self.config.release.name)
         except OSError as error:
             if not files.is_full(error):
                 raise
@@ -77,6 +79,21 @@ class Service:
             self._say(trouble)
             return trouble, REFUSING_S
         return None, 0.0 if job else IDLE_S
+
+    def _foreign(self) -> Optional[str]:
+        """Return that jobs are queued which this Pi's release isn't right for, in words, or None.
+
+        They stay queued until the master takes them back, since a job that a builder no longer has
+        counts as lost, and fails the third time.
+        """
+        name = self.config.release.name
+        foreign = [job for job in self.spool.snapshot().queued if job.release != name]
+        if not foreign:
+            return None
+        return (
+            f"this Pi builds for {name}, and {foreign[0].key} is for {foreign[0].release}: run "
+            "site.yml for this Pi, with its release as it should be in the inventory"
+        )
 
     def _say(self, refuses: Optional[str]) -> None:
         if refuses != self._said:

@@ -129,13 +129,18 @@ class Spool:
         files.sync_dir(state)
         return there
 
-    def take(self, now: float) -> Optional[Job]:
+    def take(self, now: float, release: Optional[str] = None) -> Optional[Job]:
         """Start the next job: highest priority, then oldest, if its time has come.
 
-        Raises OSError, with the job still queued, when the disk is full.
+        With `release`, jobs for any other stay queued. Raises OSError, with the job still queued,
+        when the disk is full.
         """
         with self.locked():
-            ready = [job for job in self._snapshot().queued if job.not_before <= now]
+            ready = [
+                job
+                for job in self._snapshot().queued
+                if job.not_before <= now and release in (None, job.release)
+            ]
             if not ready:
                 return None
             job = replace(ready[0], started_at=now)

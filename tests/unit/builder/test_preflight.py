@@ -13,7 +13,7 @@ import pytest
 from builder import agree, preflight, serve, status
 from builder.preflight import Preflight
 from builder.systemd import Outcome
-from tests.unit.builder.helpers import RELEASE, FakeUnits, config, write_wheel
+from tests.unit.builder.helpers import RELEASE, FakeUnits, config, job, write_wheel
 
 GOOD: dict[str, Any] = {
     "machine": "armv7l",
@@ -169,3 +169,18 @@ def test_the_service_takes_no_jobs_on_a_full_disk(pi: Pi, monkeypatch: pytest.Mo
     monkeypatch.setattr(agree, "low_disk", lambda *_: "disk full: 1 MiB")
     assert service.step(None) == (None, serve.REFUSING_S)
     assert status.read(pi.config.status_path) == "disk full: 1 MiB"
+
+
+def test_the_service_builds_no_job_for_another_release(pi: Pi) -> None:
+    service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
+    service.start()
+    foreign = job("trixie-1-1", release="trixie")
+    service.spool.add(foreign)
+    assert service.step(None) == (None, serve.REFUSING_S)
+    says = status.read(pi.config.status_path) or ""
+    assert "builds for bookworm, and trixie-1-1 is for trixie: run site.yml" in says
+    # The master takes it back; until then the report shows it, and it isn't lost.
+    assert [item.key for item in service.spool.snapshot().queued] == ["trixie-1-1"]
+    service.spool.withdraw("trixie-1-1")
+    assert service.step(None) == (None, serve.IDLE_S)
+    assert status.read(pi.config.status_path) is None

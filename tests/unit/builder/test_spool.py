@@ -64,6 +64,16 @@ def test_a_job_waits_for_its_time(spool: Spool) -> None:
     assert again.started_at == 200.0
 
 
+def test_a_job_for_another_release_stays_queued(spool: Spool) -> None:
+    spool.add(job("trixie-1-1", release="trixie", priority=100))
+    spool.add(job("bookworm-2-1"))
+    found = spool.take(100.0, "bookworm")
+    assert found is not None
+    assert found.key == "bookworm-2-1"
+    assert spool.take(100.0, "bookworm") is None
+    assert [item.key for item in spool.snapshot().queued] == ["trixie-1-1"]
+
+
 def test_a_result_stands_whole_before_its_job_is_done(spool: Spool) -> None:
     key = taken(spool).key
     wheel = spool.tmp / "x.whl"
