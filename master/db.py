@@ -14,6 +14,7 @@ from psycopg2.extras import NamedTupleCursor
 
 from master.config import Config
 from master.errors import FarmError
+from master.reported import line
 
 Connection: TypeAlias = psycopg2.extensions.connection
 
@@ -44,7 +45,7 @@ class Lock(Enum):
 
 
 class BusyError(FarmError):
-    """Another process holds the lock."""
+    """Another process is at the same work."""
 
 
 class DatabaseUnreachableError(FarmError):
@@ -95,12 +96,17 @@ def connect(config: Config, role: Role, password: str | None = None) -> Connecti
 def session(config: Config, role: Role, password: str | None = None) -> Iterator[Connection]:
     """A connection that is closed at the end.
 
-    Raises DatabaseUnreachableError when it can't be made or breaks in the middle; what was not
-    committed then is rolled back by the server.
+    Raises DatabaseUnreachableError when it can't be made or breaks in the middle, and BusyError
+    when others were in the way; what was not committed then is rolled back by the server.
     """
     conn = connect(config, role, password)
     try:
         yield conn
+    except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected) as error:
+        raise BusyError(
+            f"others held what this needs in the database for too long: {line(str(error))}. "
+            f"Nothing is half done; run this again (pg_stat_activity there shows who it is)"
+        ) from error
     except psycopg2.Error as error:
         # A connection that breaks shows in many ways; what the server itself says has a code.
         gone = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))

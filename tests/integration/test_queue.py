@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from master import db, queue
 from tests.integration.farm import Farm, said, upstream
 
 TWO = {"pi1": "bookworm", "pi2": "bookworm"}
@@ -379,3 +380,15 @@ def test_a_claim_reads_as_many_entries_as_it_leases(farm: Farm) -> None:
         node = node.get("Plans", [None])[0]
     assert kinds == [("Limit", None), ("LockRows", None), ("Index Scan", "jobs_claim")]
     assert buffers < 100
+
+
+def test_others_in_the_way_are_told_as_that(nine: Farm) -> None:
+    def claim() -> None:
+        with db.session(nine.config, "queue") as conn:
+            conn.cursor().execute("SET lock_timeout = '100ms'")
+            queue.claim(conn, nine.config, nine.now, TWO)
+
+    with nine.connect("owner") as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE builders IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(db.BusyError, match="others held what this needs"):
+            claim()
