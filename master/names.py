@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from master.errors import FarmError
+
+LONGEST = 200
+"""Characters of a name or a version that the database takes."""
 
 
 class BadNameError(FarmError):
@@ -19,14 +22,22 @@ def project_name(text: str) -> str:
         name = canonicalize_name(text, validate=True)
     except InvalidName as error:
         raise BadNameError(f"{text!r} is no name of a project (PEP 503): correct it") from error
-    if len(name) > 200:
-        raise BadNameError(f"{text[:30]!r}… is longer than the 200 characters that a name may have")
+    if len(name) > LONGEST:
+        raise BadNameError(
+            f"{text[:30]!r}… is longer than the {LONGEST} characters that a name may have"
+        )
     return name
 
 
 def version_text(text: str) -> str:
-    """The normalised spelling of a version (PEP 440). Raises packaging's InvalidVersion."""
-    return str(Version(text))
+    """The normalised spelling of a version (PEP 440).
+
+    Raises packaging's InvalidVersion, also for one that is longer than what can be stored.
+    """
+    # Before it's parsed, too: Python reads no number of more than 4300 digits.
+    if len(text) <= LONGEST and len(version := str(Version(text))) <= LONGEST:
+        return version
+    raise InvalidVersion(f"{text[:30]!r}… is longer than {LONGEST} characters")
 
 
 def package(text: str) -> tuple[str, str | None]:
@@ -41,4 +52,7 @@ def package(text: str) -> tuple[str, str | None]:
         raise BadNameError(f"{text!r} is neither NAME nor NAME==VERSION")
     if pins and pins[0].endswith(".*"):
         raise BadNameError(f"{text!r} stands for many versions: name each one that shall be built")
-    return project_name(requirement.name), version_text(pins[0]) if pins else None
+    try:
+        return project_name(requirement.name), version_text(pins[0]) if pins else None
+    except InvalidVersion as error:
+        raise BadNameError(f"{text[:60]!r} names no version: {error}") from error

@@ -207,9 +207,11 @@ def _revise(
     now: datetime,
 ) -> None:
     """Takes a job out of the queue or back into it, as the index and the skip rules say now."""
-    reason = candidate.upstream_obstacle or obstacle(candidate, target, rules)
-    if reason == YANKED and job.priority >= ASKED_FOR:
-        reason = None  # someone wants just this one, as pip allows with == (PEP 592)
+    upstream = candidate.upstream_obstacle
+    if upstream == YANKED and job.priority >= ASKED_FOR:
+        # Someone wants just this one, as pip allows with == (PEP 592): if it can be built at all.
+        upstream = NO_SDIST if candidate.upstream_file_id is None else None
+    reason = upstream or obstacle(candidate, target, rules)
     bound = {"job_id": job.job_id, "now": now, "reason": reason, "priority": 0}
     if job.state == "pending" and reason:
         cursor.execute(sql.SKIP, bound)

@@ -42,6 +42,10 @@ class IndexUnreachableError(FarmError):
     """The index gives no answer that can be used."""
 
 
+class BadPageError(IndexUnreachableError):
+    """The index answers, with something that is no page of a project."""
+
+
 class UnknownProjectError(FarmError):
     """The index doesn't have it."""
 
@@ -133,7 +137,7 @@ class Index:
     def project(self, name: str) -> UpstreamProject:
         """What the index has of the project.
 
-        Raises UnknownProjectError or IndexUnreachableError.
+        Raises UnknownProjectError, or IndexUnreachableError and its BadPageError.
         """
         try:
             return parse(names.project_name(name), self._page(name))
@@ -148,7 +152,7 @@ class Index:
                 f"host reaches it (curl -I {self.url}); the next sync tries again"
             ) from error
         except (ValueError, UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
-            raise IndexUnreachableError(
+            raise BadPageError(
                 f"the index {self.url} answers for {name} what is no page of an index (PEP 503, "
                 f"PEP 691): {error}. See that pypi_url is the address of its simple API"
             ) from error

@@ -9,12 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg2
+
 from master import db, plan, state
 from master.db import Connection, Cursor
+from master.errors import FarmError
 from master.names import project_name
-from master.pypi import Index, IndexUnreachableError, UnknownProjectError, UpstreamProject
+from master.pypi import (
+    BadPageError,
+    Index,
+    IndexUnreachableError,
+    UnknownProjectError,
+    UpstreamProject,
+)
 from master.queries import sync as sql
 from master.tags import Target
+
+
+class OddProjectError(FarmError):
+    """What the index says of a project can't be stored."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +70,16 @@ def projects(
             continue
         try:
             upstream = index.project(name)
-        except UnknownProjectError as error:
-            done[name] = Synced(error=str(error))
-        except IndexUnreachableError as error:
-            unreachable += 1
-            done[name] = Synced(error=str(error))
-        else:
             unreachable = 0
             done[name] = project(
                 conn, upstream, spelling, targets=targets, newest=newest, now=now, check=check
             )
+        except (UnknownProjectError, BadPageError, OddProjectError) as error:
+            unreachable = 0
+            done[name] = Synced(error=str(error))
+        except IndexUnreachableError as error:
+            unreachable += 1
+            done[name] = Synced(error=str(error))
     if not check:
         _note(conn, done, now)
     return done
@@ -93,10 +106,13 @@ def project(
     followed: bool = True,
     check: bool = False,
 ) -> Synced:
-    """Stores one project in one transaction, and queues what the targets want of it."""
+    """Stores one project in one transaction, and queues what the targets want of it.
+
+    Raises OddProjectError, with the project as it was.
+    """
     with conn.cursor() as cursor:
         try:
-            synced = _project(
+            synced = write(
                 cursor,
                 upstream,
                 spelling,
@@ -115,7 +131,37 @@ def project(
     return synced
 
 
-def _project(
+def write(
+    cursor: Cursor,
+    upstream: UpstreamProject,
+    spelling: str,
+    *,
+    targets: Sequence[Target],
+    newest: int | None,
+    now: datetime,
+    followed: bool,
+) -> Synced:
+    """What project() does, in a transaction of the caller's. Raises OddProjectError."""
+    try:
+        return _write(
+            cursor,
+            upstream,
+            spelling,
+            targets=targets,
+            newest=newest,
+            now=now,
+            followed=followed,
+        )
+    except (psycopg2.DataError, psycopg2.IntegrityError, ValueError) as error:
+        # The server's words have the whole row in them, which is as long as strangers like.
+        cause = " ".join(str(error).split())[:300]
+        raise OddProjectError(
+            f"what the index says of {upstream.name} can't be stored ({cause}): the farm keeps "
+            f"what it knew of it. See its page on the index; the next sync tries again"
+        ) from error
+
+
+def _write(
     cursor: Cursor,
     upstream: UpstreamProject,
     spelling: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
 ANY = "any"
@@ -57,12 +57,12 @@ def runs_on(requires_python: str | None, target: Target) -> bool:
     """Whether Requires-Python (PEP 345) admits the target's Python.
 
     Compared with the newest patch release there could be, as only the minor version is known.
-    What can't be parsed excludes nothing, which is pip's rule.
+    What can't be parsed or compared excludes nothing, which is pip's rule.
     """
     if not requires_python:
         return True
     try:
         wanted = SpecifierSet(requires_python)
-    except InvalidSpecifier:
+        return any(wanted.contains(f"{target.python_version}.{patch}") for patch in (0, 99))
+    except ValueError:  # InvalidSpecifier is one; a number of thousands of digits is another
         return True
-    return any(wanted.contains(f"{target.python_version}.{patch}") for patch in (0, 99))

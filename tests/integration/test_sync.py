@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from master import db, pypi, sync
+from master import db, planning, pypi, sync
 from tests.integration.catalogue import Catalogue, File, Server
 from tests.integration.farm import START, Farm
 
@@ -130,9 +130,11 @@ def test_what_cant_be_stored_is_left_out_and_counted(
         File("demo-1.0.tar.bz2"),
         File("demo-1.1 .tar.gz"),
         File("other-1.0.tar.gz"),
+        File(f"demo-{'1' * 201}.tar.gz"),
+        File(f"demo-{'1' * 5000}.tar.gz"),
     ]
     done = run(farm, server, "demo")["demo"]
-    assert (done.versions, done.ignored) == (1, 6)
+    assert (done.versions, done.ignored, done.error) == (1, 8, None)
     assert farm.rows("SELECT filename FROM upstream_files") == [("demo-1.0.tar.gz",)]
 
 
@@ -163,6 +165,58 @@ def test_a_project_that_the_index_lacks_stops_no_other(
     notes = dict(farm.rows("SELECT key, value FROM sync_state"))
     assert notes["last_sync"] == "1 projects"
     assert notes["last_sync_error"] == done["missing"].error
+
+
+def test_odd_data_of_some_projects_stops_no_other(farm: Farm, server: Server) -> None:
+    odd = {
+        "a": File("a-1.0.tar.gz", size=-1),
+        "b": File("b-1.0.tar.gz", size=1 << 70),
+        "c": File("c-1.0.tar.gz", yanked="no\0text"),
+        "d": File("d-1.0.tar.gz", upload_time="yesterday"),
+        "e": File("e-1.0.tar.gz", upload_time="yesterday"),
+        "f": File("f-1.0.tar.gz", upload_time="yesterday"),
+    }
+    server.catalogue.projects = {name: [file] for name, file in odd.items()}
+    server.catalogue.projects["demo"] = [File("demo-1.0.tar.gz")]
+    done = run(farm, server, *odd, "demo")
+    for name in "abc":
+        assert f"what the index says of {name} can't be stored (" in (done[name].error or "")
+    for name in "def":
+        assert f"answers for {name} what is no page" in (done[name].error or "")
+    assert "upstream_files_size_bytes_check" in (done["a"].error or "")
+    assert (done["demo"].queued, done["demo"].error) == (2, None)
+    assert farm.rows("SELECT name FROM projects") == [("demo",)]
+
+
+def test_a_python_that_cant_be_compared_excludes_nothing(farm: Farm, server: Server) -> None:
+    requires = f">={'9' * 5000}"
+    server.catalogue.projects["demo"] = [File("demo-1.0.tar.gz", requires_python=requires)]
+    done = run(farm, server, "demo")["demo"]
+    assert (done.queued, done.error) == (2, None)
+
+
+def test_a_yanked_version_that_was_asked_for_waits_for_its_sdist(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    files = [
+        File("demo-1.0.tar.gz", yanked="bad"),
+        File("demo-1.0-py3-none-any.whl", yanked="bad"),
+    ]
+    catalogue.projects["demo"] = files
+    run(farm, server, "demo")
+    with farm.connect("sync") as conn, pypi.Index(server.url, "x") as index:
+        planning.run(
+            conn, index, farm.config, targets=farm.targets, packages=["demo==1.0"], now=farm.now
+        )
+    run(farm, server, "demo")
+    assert farm.states() == {"demo 1.0": "pending"}
+    catalogue.projects["demo"] = files[1:]
+    assert run(farm, server, "demo")["demo"].error is None
+    assert farm.states() == {"demo 1.0": "skipped"}
+    assert farm.value("SELECT DISTINCT reason FROM jobs") == "no sdist with a sha256 on the index"
+    catalogue.projects["demo"] = files
+    run(farm, server, "demo")
+    assert farm.states() == {"demo 1.0": "pending"}
 
 
 @pytest.mark.parametrize(("status", "cause"), [(500, "500 Server Error"), (403, "403 Client Err")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from packaging.utils import parse_wheel_filename
+from packaging.version import InvalidVersion
 
 from master import key, names, tags
 from master.key import Key
@@ -39,6 +40,17 @@ def test_what_is_no_package_is_refused(text: str) -> None:
         names.package(text)
 
 
+@pytest.mark.parametrize("digits", [201, 5000])
+def test_a_version_that_is_too_long_is_refused(digits: int) -> None:
+    with pytest.raises(InvalidVersion, match="is longer than 200 characters"):
+        names.version_text("1" * digits)
+    with pytest.raises(names.BadNameError, match="is longer than 200 characters"):
+        names.package(f"a=={'1' * digits}")
+    # As it's normalised, too.
+    with pytest.raises(InvalidVersion):
+        names.version_text(f"{'1' * 197}-1")
+
+
 @pytest.mark.parametrize(
     ("tag", "targets"),
     [
@@ -72,6 +84,7 @@ def test_a_wheel_serves_the_targets_whose_pip_would_install_it(tag: str, targets
         ("!=3.11.*", False),
         ("==3.11", True),
         ("not a specifier", True),
+        (f">={'9' * 5000}", True),
     ],
 )
 def test_requires_python_is_read_as_pip_reads_it(requires: str | None, runs: bool) -> None:
