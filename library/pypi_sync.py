@@ -25,7 +25,9 @@ attributes:
     description: What is known already changes nothing.
 options:
   projects:
-    description: Names of the projects. Those of the settings without it.
+    description:
+      - Names of the projects. Those of the settings without it, and only those are then followed.
+      - A project named here stays followed or not as it is; a new one isn't followed.
     type: list
     elements: str
   targets:
@@ -104,6 +106,7 @@ def main() -> None:
                 conn,
                 index,
                 config.pypi_projects if projects is None else projects,
+                followed=projects is None,
                 targets=master_targets.active(conn, module.params["targets"]),
                 newest=config.pypi_versions,
                 now=datetime.now(UTC),

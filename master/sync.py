@@ -52,15 +52,22 @@ def projects(
     targets: Sequence[Target],
     newest: int | None,
     now: datetime,
+    followed: bool = True,
     check: bool = False,
 ) -> dict[str, Synced]:
     """Syncs each project; what one of them lacks is in its error, and stops none of the others.
 
-    newest is how many of a project's newest versions get jobs, None for all. With check, nothing
-    is written. Raises BadNameError and db.BusyError.
+    newest is how many of a project's newest versions get jobs, None for all. followed says that
+    these are all that the farm follows: others no longer are; without it a known one stays what
+    it is, and a new one isn't followed. With check, nothing is written. Raises BadNameError and
+    db.BusyError.
     """
     by_name = {project_name(spelling): spelling for spelling in spellings}
     db.hold(conn, db.Lock.SYNC)
+    if followed and not check:
+        # Before any is read: the list holds, whatever the index says.
+        with db.transaction(conn) as cursor:
+            cursor.execute(sql.FOLLOW, {"names": list(by_name)})
     done: dict[str, Synced] = {}
     unreachable = 0
     for name, spelling in by_name.items():
@@ -72,7 +79,14 @@ def projects(
             upstream = index.project(name)
             unreachable = 0
             done[name] = project(
-                conn, upstream, spelling, targets=targets, newest=newest, now=now, check=check
+                conn,
+                upstream,
+                spelling,
+                targets=targets,
+                newest=newest,
+                now=now,
+                followed=followed,
+                check=check,
             )
         except (UnknownProjectError, BadPageError, OddProjectError) as error:
             unreachable = 0
@@ -108,7 +122,8 @@ def project(
 ) -> Synced:
     """Stores one project in one transaction, and queues what the targets want of it.
 
-    Raises OddProjectError, with the project as it was.
+    followed is what a project that is new to the farm becomes. Raises OddProjectError, with
+    the project as it was.
     """
     with conn.cursor() as cursor:
         try:

@@ -1,13 +1,17 @@
 """SQL of master/sync.py."""
 
+# Whether a known one is followed is FOLLOW's to say.
 PROJECT = """
-INSERT INTO projects AS p (name, display_name, followed)
+INSERT INTO projects (name, display_name, followed)
 VALUES (%(name)s, %(display_name)s, %(followed)s)
-ON CONFLICT (name) DO UPDATE
-   SET display_name = excluded.display_name, followed = p.followed OR excluded.followed
+ON CONFLICT (name) DO UPDATE SET display_name = excluded.display_name
 RETURNING project_id
 """
 
+FOLLOW = """
+UPDATE projects SET followed = name = ANY (%(names)s::text[])
+ WHERE followed <> (name = ANY (%(names)s::text[]))
+"""
 
 VERSIONS = """
 INSERT INTO versions AS v

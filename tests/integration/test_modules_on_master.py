@@ -145,6 +145,9 @@ def test_a_project_that_the_index_lacks_fails_the_sync_only_if_it_is_all(
     with Server(Catalogue({"demo": [File("demo-1.0.tar.gz")]})) as server:
         index = {"pypi_url": server.url}
         both = run("pypi_sync", index, projects=["demo", "nothing"])
+        assert farm.value("SELECT followed FROM projects") is False
+        assert run("pypi_sync", index)["errors"] == []
+        assert farm.value("SELECT followed FROM projects") is True
         assert both["changed"]
         assert "no project nothing" in both["errors"][0]
         alone = run("pypi_sync", index, projects=["nothing"])

@@ -25,7 +25,12 @@ def catalogue(request: pytest.FixtureRequest, server: Server) -> Catalogue:
 
 
 def run(
-    farm: Farm, server: Server, *projects: str, newest: int | None = None, check: bool = False
+    farm: Farm,
+    server: Server,
+    *projects: str,
+    newest: int | None = None,
+    followed: bool = True,
+    check: bool = False,
 ) -> dict[str, sync.Synced]:
     with farm.connect("sync") as conn, pypi.Index(server.url, "https://farm.example") as index:
         return sync.projects(
@@ -35,6 +40,7 @@ def run(
             targets=farm.targets,
             newest=newest,
             now=farm.now,
+            followed=followed,
             check=check,
         )
 
@@ -78,6 +84,28 @@ def test_a_second_sync_changes_nothing(farm: Farm, server: Server, catalogue: Ca
     assert farm.rows("SELECT * FROM versions, upstream_files, jobs") == before
     assert farm.value("SELECT dirty_since FROM projects") is None
     assert farm.value("SELECT synced_at FROM projects") == farm.now
+
+
+def test_what_is_taken_off_the_list_is_no_longer_followed(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    followed = "SELECT name FROM projects WHERE followed ORDER BY name"
+    for name in ("a", "b", "c"):
+        catalogue.projects[name] = [File(f"{name}-1.0.tar.gz")]
+    run(farm, server, "a", "b")
+    # Named ones stay as they are, and a new one isn't in the list.
+    run(farm, server, "b", "c", followed=False)
+    assert farm.rows(followed) == [("a",), ("b",)]
+    run(farm, server, "b", check=True)
+    assert farm.rows(followed) == [("a",), ("b",)]
+    before = farm.states()
+    run(farm, server, "b")
+    assert farm.rows(followed) == [("b",)]
+    assert farm.states() == before
+    # The list holds though the index can't be read.
+    catalogue.status = 403
+    run(farm, server, "a", "b")
+    assert farm.rows(followed) == [("a",), ("b",)]
 
 
 def test_check_mode_writes_nothing(farm: Farm, server: Server) -> None:
