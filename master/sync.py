@@ -6,7 +6,7 @@ Each project is one transaction, whether a sync reads ten of them or all there a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg2
@@ -69,6 +69,7 @@ def projects(
         with db.transaction(conn) as cursor:
             cursor.execute(sql.FOLLOW, {"names": list(by_name)})
     done: dict[str, Synced] = {}
+    deleted: list[str] = []
     unreachable = 0
     for name, spelling in by_name.items():
         if unreachable >= 3:
@@ -91,9 +92,19 @@ def projects(
         except (UnknownProjectError, BadPageError, OddProjectError) as error:
             unreachable = 0
             done[name] = Synced(error=str(error))
+            if isinstance(error, UnknownProjectError):
+                deleted.append(name)
         except IndexUnreachableError as error:
             unreachable += 1
             done[name] = Synced(error=str(error))
+    # An index that has none of several projects is hardly the one that they were read from: a
+    # wrong address must not take all that the farm has off the site.
+    if len(done) == 1 or any(synced.error is None for synced in done.values()):
+        for name in deleted:
+            lost = gone(conn, name, targets=targets, now=now, check=check)
+            if lost is not None:
+                why = f"{done[name].error}; what the farm has of it is not offered any longer"
+                done[name] = replace(lost, error=why)
     if not check:
         _note(conn, done, now)
     return done
@@ -109,10 +120,30 @@ def _note(conn: Connection, done: dict[str, Synced], now: datetime) -> None:
             state.note(cursor, "last_sync", f"{len(done) - len(errors)} projects", now)
 
 
+def gone(
+    conn: Connection,
+    name: str,
+    *,
+    targets: Sequence[Target],
+    now: datetime,
+    check: bool = False,
+) -> Synced | None:
+    """Stores that the index has the project no longer; None for one that the farm never knew.
+
+    Its wheels stay in the store, for the day on which it comes back.
+    """
+    with db.transaction(conn) as cursor:
+        cursor.execute(sql.KNOWN, {"name": name})
+        if cursor.fetchone() is None:
+            return None
+    nothing = UpstreamProject(name, (), 0)
+    return project(conn, nothing, None, targets=targets, newest=None, now=now, check=check)
+
+
 def project(
     conn: Connection,
     upstream: UpstreamProject,
-    spelling: str,
+    spelling: str | None,
     *,
     targets: Sequence[Target],
     newest: int | None,
@@ -122,8 +153,8 @@ def project(
 ) -> Synced:
     """Stores one project in one transaction, and queues what the targets want of it.
 
-    followed is what a project that is new to the farm becomes. Raises OddProjectError, with
-    the project as it was.
+    spelling is its author's; None leaves what is known. followed is what a project that is new to
+    the farm becomes. Raises OddProjectError, with the project as it was.
     """
     with conn.cursor() as cursor:
         try:
@@ -149,7 +180,7 @@ def project(
 def write(
     cursor: Cursor,
     upstream: UpstreamProject,
-    spelling: str,
+    spelling: str | None,
     *,
     targets: Sequence[Target],
     newest: int | None,
@@ -179,7 +210,7 @@ def write(
 def _write(
     cursor: Cursor,
     upstream: UpstreamProject,
-    spelling: str,
+    spelling: str | None,
     *,
     targets: Sequence[Target],
     newest: int | None,

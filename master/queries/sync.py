@@ -2,11 +2,13 @@
 
 # Whether a known one is followed is FOLLOW's to say.
 PROJECT = """
-INSERT INTO projects (name, display_name, followed)
-VALUES (%(name)s, %(display_name)s, %(followed)s)
-ON CONFLICT (name) DO UPDATE SET display_name = excluded.display_name
+INSERT INTO projects AS p (name, display_name, followed)
+VALUES (%(name)s, coalesce(%(display_name)s, %(name)s), %(followed)s)
+ON CONFLICT (name) DO UPDATE SET display_name = coalesce(%(display_name)s, p.display_name)
 RETURNING project_id
 """
+
+KNOWN = "SELECT project_id FROM projects WHERE name = %(name)s"
 
 FOLLOW = """
 UPDATE projects SET followed = name = ANY (%(names)s::text[])

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from master import db, planning, pypi, sync
+from master.site import publish
+from tests.forge import Forge
 from tests.integration.catalogue import Catalogue, File, Server
-from tests.integration.farm import START, Farm
+from tests.integration.farm import START, Farm, said
 
 
 @pytest.fixture
@@ -245,6 +247,79 @@ def test_a_yanked_version_that_was_asked_for_waits_for_its_sdist(
     catalogue.projects["demo"] = files
     run(farm, server, "demo")
     assert farm.states() == {"demo 1.0": "pending"}
+
+
+def test_a_project_that_the_index_deleted_is_not_offered_any_longer(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    catalogue.projects["demo"] = [File("demo-1.0.tar.gz"), File("demo-2.0.tar.gz")]
+    catalogue.projects["other"] = [File("other-1.0.tar.gz")]
+    run(farm, server, "Demo", "other", newest=1)
+    (key,) = farm.keys("pi1", {"pi1": "bookworm"})[:1]
+    farm.send("pi1", key, Forge(version="2.0"))
+    farm.gather(pi1=said(done=[key]))
+    wheel = "demo-2.0-cp311-cp311-linux_armv7l.whl"
+    site = farm.config.state_dir / "site"
+
+    def publish_all() -> list[str]:
+        with farm.connect("site") as conn:
+            projects = publish.rendered(conn, farm.config).projects
+            publish.published(conn, farm.config)
+        return projects
+
+    publish_all()
+    assert wheel in (site / "simple/demo/index.html").read_text()
+    del catalogue.projects["demo"]
+    done = run(farm, server, "Demo", "other", newest=1)
+    assert "has no project demo" in (done["demo"].error or "")
+    assert "not offered any longer" in (done["demo"].error or "")
+    assert done["demo"].changed
+    assert farm.value("SELECT bool_or(v.present OR f.present) FROM versions v"
+                      " JOIN upstream_files f USING (version_id) JOIN projects p USING (project_id)"
+                      " WHERE p.name = 'demo'") is False  # fmt: skip
+    assert farm.states("trixie") == {"demo 2.0": "skipped", "other 1.0": "pending"}
+    assert farm.rows("SELECT display_name, followed FROM projects WHERE name = 'demo'") == [
+        ("Demo", True)
+    ]
+    # Nothing of it is left for pip, people are told why, and the store keeps the wheel.
+    assert publish_all() == ["demo"]
+    assert not (site / "simple/demo").exists()
+    assert not (site / "files/demo").exists()
+    assert "demo" not in (site / "simple/index.html").read_text()
+    page = (site / "project/demo/index.html").read_text()
+    assert "PyPI has removed this version" in page
+    assert wheel not in page
+    assert (farm.config.store / "demo" / wheel).exists()
+    # The next sync has nothing to do, and says so all the same.
+    again = run(farm, server, "Demo", "other", newest=1)["demo"]
+    assert (again.changed, again.error) == (False, done["demo"].error)
+    catalogue.projects["demo"] = [File("demo-1.0.tar.gz"), File("demo-2.0.tar.gz")]
+    run(farm, server, "Demo", "other", newest=1)
+    publish_all()
+    assert wheel in (site / "simple/demo/index.html").read_text()
+
+
+def test_a_project_that_is_deleted_is_taken_off_even_if_it_is_the_only_one(
+    farm: Farm, server: Server
+) -> None:
+    server.catalogue.projects["demo"] = [File("demo-1.0.tar.gz")]
+    run(farm, server, "demo")
+    del server.catalogue.projects["demo"]
+    assert run(farm, server, "demo", check=True)["demo"].changed
+    assert farm.value("SELECT present FROM versions") is True
+    run(farm, server, "demo")
+    assert farm.value("SELECT present FROM versions") is False
+
+
+def test_an_index_that_lacks_every_project_takes_none_off_the_site(
+    farm: Farm, server: Server
+) -> None:
+    server.catalogue.projects = {name: [File(f"{name}-1.0.tar.gz")] for name in ("a", "b")}
+    run(farm, server, "a", "b")
+    server.catalogue.projects = {}
+    done = run(farm, server, "a", "b")
+    assert all("has no project" in (synced.error or "") for synced in done.values())
+    assert farm.rows("SELECT DISTINCT present FROM versions") == [(True,)]
 
 
 @pytest.mark.parametrize(("status", "cause"), [(500, "500 Server Error"), (403, "403 Client Err")])
