@@ -10,7 +10,7 @@ description:
   - Without O(packages), queues what each target wants of the projects that the farm follows and
     has no job for.
   - With O(packages), queues just these, before all else; failed ones again. A project that the
-    farm doesn't know is looked up on the index first.
+    farm doesn't follow is read from the index first.
   - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/plan.py) and C(master/request.py).
 author:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from master import db, names, plan, request, sync
+from master import db, plan, request, sync
 from master.config import Config
 from master.db import Connection, Cursor
 from master.plan import Planned
-from master.pypi import Index
+from master.pypi import Index, UnknownProjectError, UpstreamProject
 from master.queries import plan as sql
 from master.tags import Target
 
@@ -37,30 +37,29 @@ def run(
 ) -> Outcome:
     """Queues what is to be built, in one transaction.
 
-    Projects among the packages that are not known yet are read from the index first. With check,
-    nothing is written. Raises BadNameError, CannotBuildError, UnknownProjectError and
-    IndexUnreachableError.
+    Projects among the packages that no sync reads are read from the index first. With check,
+    nothing is written. Raises BadNameError, CannotBuildError, UnknownProjectError,
+    IndexUnreachableError and OddProjectError.
     """
     db.hold(conn, db.Lock.SYNC)
     with db.transaction(conn) as reading:
-        unknown = request.unknown_projects(reading, packages)
-    for name in unknown:
-        upstream = index.project(name)
-        # Nothing but what was asked for is queued of it, now or by a later sync.
-        sync.project(
-            conn, upstream, name, targets=[], newest=None, now=now, followed=False, check=check
-        )
-    if check:
-        packages = [text for text in packages if names.package(text)[0] not in unknown]
+        unread = request.not_followed(reading, packages)
+    pages = [_page(conn, index, name, targets=targets, now=now, check=check) for name in unread]
     cursor: Cursor = conn.cursor()
     try:
-        if packages or unknown:
+        for page in pages:
+            # Nothing but what was asked for is queued of it, now or by a later sync.
+            sync.write(cursor, page, None, targets=[], newest=None, now=now, followed=False)
+        if not check:
+            # What is new of them holds, whether or not it can be built.
+            conn.commit()
+        if packages:
             planned = request.build(cursor, packages, targets, now)
         else:
             planned = _followed(cursor, targets, config.pypi_versions, now)
         bound = {
             "targets": [target.target_id for target in targets],
-            "job_ids": planned.job_ids if packages or unknown else None,
+            "job_ids": planned.job_ids if packages else None,
         }
         cursor.execute(sql.OUTSTANDING, bound)
         outstanding = {row.name: row.outstanding for row in cursor.fetchall()}
@@ -78,6 +77,23 @@ def run(
         queued=planned.queued,
         changed=planned.changed,
     )
+
+
+def _page(
+    conn: Connection,
+    index: Index,
+    name: str,
+    *,
+    targets: Sequence[Target],
+    now: datetime,
+    check: bool,
+) -> UpstreamProject:
+    try:
+        return index.project(name)
+    except UnknownProjectError:
+        # Nobody else learns it, of one that no sync reads.
+        sync.gone(conn, name, targets=targets, now=now, check=check)
+        raise
 
 
 def _followed(

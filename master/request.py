@@ -20,10 +20,10 @@ class CannotBuildError(FarmError):
     """What was asked for can't be built; the message names it."""
 
 
-def unknown_projects(cursor: Cursor, packages: Sequence[str]) -> list[str]:
-    """Names of the projects among the packages that no sync has read yet. Raises BadNameError."""
+def not_followed(cursor: Cursor, packages: Sequence[str]) -> list[str]:
+    """Names of the projects among the packages that no sync reads. Raises BadNameError."""
     asked = dict.fromkeys(names.package(text)[0] for text in packages)
-    return [name for name in asked if _project_id(cursor, name) is None]
+    return [name for name in asked if not _is_followed(cursor, name)]
 
 
 def build(
@@ -108,6 +108,12 @@ def _chosen(
     if not chosen:
         raise CannotBuildError(_wrong_python(f"{name} {version}", candidate, targets))
     return chosen
+
+
+def _is_followed(cursor: Cursor, name: str) -> bool:
+    cursor.execute(sql.PROJECT, {"name": name})
+    row = cursor.fetchone()
+    return bool(row and row.followed)
 
 
 def _project_id(cursor: Cursor, name: str) -> int | None:

@@ -52,7 +52,7 @@ UPDATE jobs SET priority = %(priority)s
 
 FOLLOWED = "SELECT project_id, name FROM projects WHERE followed ORDER BY name"
 
-PROJECT = "SELECT project_id FROM projects WHERE name = %(name)s"
+PROJECT = "SELECT project_id, followed FROM projects WHERE name = %(name)s"
 
 FILES = """
 SELECT filename FROM upstream_files f JOIN versions v USING (version_id)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from master import planning, pypi, request
+from master import planning, pypi, request, sync
 from master.planning import Outcome
 from tests.forge import Forge
 from tests.integration.catalogue import Catalogue, File, Server
@@ -17,12 +17,23 @@ Plan = Callable[..., Outcome]
 
 @pytest.fixture
 def plan(farm: Farm) -> Plan:
-    def run(*packages: str, targets: Sequence[str] = ("bookworm",), url: str = "") -> Outcome:
+    def run(
+        *packages: str,
+        targets: Sequence[str] = ("bookworm",),
+        url: str = "",
+        check: bool = False,
+    ) -> Outcome:
         wanted = [target for target in farm.targets if target.name in targets]
         url = url or "http://127.0.0.1:9/simple/"
         with farm.connect("sync") as conn, pypi.Index(url, "x") as index:
             return planning.run(
-                conn, index, farm.config, targets=wanted, packages=packages, now=farm.now
+                conn,
+                index,
+                farm.config,
+                targets=wanted,
+                packages=packages,
+                now=farm.now,
+                check=check,
             )
 
     return run
@@ -117,6 +128,53 @@ def test_a_package_that_isnt_followed_is_looked_up(farm: Farm, plan: Plan) -> No
         assert farm.value("SELECT followed FROM projects") is False
         with pytest.raises(pypi.UnknownProjectError, match="has no project nowhere"):
             plan("nowhere", url=server.url)
+
+
+def test_a_package_that_isnt_followed_is_looked_up_again_each_time(farm: Farm, plan: Plan) -> None:
+    catalogue = Catalogue({"new": [File("new-1.0.tar.gz")]})
+    with Server(catalogue) as server:
+        plan("new==1.0", url=server.url)
+        farm.rows("UPDATE projects SET dirty_since = NULL, display_name = 'NeW'")
+        catalogue.projects["new"] = [File("new-1.0.tar.gz", yanked="bad"), File("new-1.1.tar.gz")]
+        versions = "SELECT version, yanked FROM versions ORDER BY version"
+        assert plan("new==1.1", url=server.url, check=True).queued == 1
+        assert farm.rows(versions) == [("1.0", False)]
+        catalogue.accepted.clear()
+        outcome = plan("new", "new==1.1", "new==1.0", url=server.url)
+        assert len(catalogue.accepted) == 1
+    assert outcome.queued == 1
+    assert farm.states() == {"new 1.0": "pending", "new 1.1": "pending"}
+    assert farm.rows(versions) == [("1.0", True), ("1.1", False)]
+    assert farm.rows("SELECT display_name, followed, dirty_since FROM projects") == [
+        ("NeW", False, farm.now)
+    ]
+
+
+def test_what_is_new_of_a_package_holds_though_it_cant_be_built(farm: Farm, plan: Plan) -> None:
+    catalogue = Catalogue({"new": [File("new-1.0.tar.gz")]})
+    with Server(catalogue) as server:
+        plan("new", url=server.url)
+        catalogue.projects["new"][0].yanked = "bad"
+        with pytest.raises(request.CannotBuildError, match="has no version 2"):
+            plan("new==2", url=server.url)
+        assert farm.value("SELECT yanked FROM versions") is True
+        catalogue.projects.clear()
+        with pytest.raises(pypi.UnknownProjectError, match="has no project new"):
+            plan("new", url=server.url, check=True)
+        assert farm.value("SELECT present FROM versions") is True
+        with pytest.raises(pypi.UnknownProjectError, match="has no project new"):
+            plan("new", url=server.url)
+    assert farm.value("SELECT present FROM versions") is False
+    assert farm.states() == {"new 1.0": "skipped"}
+
+
+def test_odd_data_of_a_package_is_said_by_name(farm: Farm, plan: Plan) -> None:
+    with (
+        Server(Catalogue({"new": [File("new-1.0.tar.gz", size=-1)]})) as server,
+        pytest.raises(sync.OddProjectError, match="says of new can't be stored"),
+    ):
+        plan("new", url=server.url)
+    assert farm.rows("SELECT * FROM projects") == []
 
 
 def test_what_cant_be_built_is_said_by_name_and_queues_nothing(farm: Farm, plan: Plan) -> None:
