@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from master.errors import FarmError
 
@@ -89,7 +90,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
             sslrootcert=Path(sslrootcert) if sslrootcert else None,
         ),
         state_dir=Path(raw["state_dir"]),
-        pypi_url=raw.get("pypi_url") or None,
+        pypi_url=_index_url(raw.get("pypi_url")),
         pypi_projects=tuple(raw["pypi_projects"]),
         pypi_versions=_versions(raw.get("pypi_versions", "all")),
         spool_depth=_positive(raw, "spool_depth", 3),
@@ -98,6 +99,18 @@ def parse(raw: Mapping[str, Any]) -> Config:
         min_free_bytes=_positive(raw, "min_free_bytes", 1 << 30),
         site_url=str(raw["site_url"]).rstrip("/"),
     )
+
+
+def _index_url(value: str | None) -> str | None:
+    if not value:
+        return None
+    url = urlsplit(value)
+    # What the index says is what the farm builds: nobody may change it on its way. A stand-in on
+    # this very host has no way.
+    near = url.scheme == "http" and url.hostname in {"127.0.0.1", "::1", "localhost"}
+    if not url.hostname or not (url.scheme == "https" or near):
+        raise ValueError(f"pypi_url is {value!r}, and must be an address as https://HOST/simple/")
+    return value
 
 
 def _versions(value: object) -> int | None:

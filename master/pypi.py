@@ -35,7 +35,7 @@ SDIST_SUFFIXES = (".tar.gz", ".zip")
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_URL = re.compile(r"https?://\S+")
+_URL = re.compile(r"https://\S+")
 
 
 class IndexUnreachableError(FarmError):
@@ -98,6 +98,8 @@ class UpstreamProject:
     versions: tuple[UpstreamVersion, ...]
     ignored: int
     """Files and versions that are left out: not PEP 440, eggs, unsafe names or URLs."""
+    insecure: tuple[str, ...] = ()
+    """Of these, the names of files whose address isn't https."""
 
 
 def best_sdist(files: Iterable[UpstreamFile]) -> UpstreamFile | None:
@@ -172,6 +174,7 @@ def _cause(error: requests.RequestException) -> str:
 def parse(name: str, page: ProjectPage) -> UpstreamProject:
     """The versions on a page, in no order; what isn't fit to be stored is counted."""
     ignored = 0
+    insecure: list[str] = []
     found: defaultdict[str, list[UpstreamFile]] = defaultdict(list)
     for text in page.versions or ():
         try:
@@ -182,10 +185,12 @@ def parse(name: str, page: ProjectPage) -> UpstreamProject:
         file = _file(name, package)
         if file is None:
             ignored += 1
+            if package.url.startswith("http://"):
+                insecure.append(package.filename)
         else:
             found[names.version_text(package.version or "")].append(file)
     versions = (UpstreamVersion(version, tuple(files)) for version, files in found.items())
-    return UpstreamProject(name, tuple(versions), ignored)
+    return UpstreamProject(name, tuple(versions), ignored, tuple(insecure))
 
 
 def _file(name: str, package: DistributionPackage) -> UpstreamFile | None:

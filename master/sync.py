@@ -246,6 +246,17 @@ def _write(
         changed=bool(changed or planned.changed),
         queued=planned.queued,
         ignored=upstream.ignored,
+        error=_insecure(upstream),
+    )
+
+
+def _insecure(upstream: UpstreamProject) -> str | None:
+    if not upstream.insecure:
+        return None
+    some = ", ".join([*upstream.insecure[:3], *(["…"] if len(upstream.insecure) > 3 else [])])
+    return (
+        f"files of {upstream.name} are left out ({some}), as their addresses aren't https and "
+        f"builders fetch from no others: see that pypi_url is an index that gives such addresses"
     )
 
 

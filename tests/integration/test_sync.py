@@ -168,6 +168,19 @@ def test_what_cant_be_stored_is_left_out_and_counted(
     assert farm.rows("SELECT filename FROM upstream_files") == [("demo-1.0.tar.gz",)]
 
 
+def test_a_file_that_no_builder_would_fetch_is_left_out_and_named(
+    farm: Farm, server: Server, catalogue: Catalogue
+) -> None:
+    catalogue.projects["demo"] = [
+        File("demo-1.0.tar.gz"),
+        File("demo-2.0.tar.gz", url="http://files.example/demo-2.0.tar.gz"),
+    ]
+    done = run(farm, server, "demo")["demo"]
+    assert (done.versions, done.queued, done.ignored) == (1, 2, 1)
+    assert "files of demo are left out (demo-2.0.tar.gz), as" in (done.error or "")
+    assert farm.rows("SELECT filename FROM upstream_files") == [("demo-1.0.tar.gz",)]
+
+
 def test_a_file_without_a_sha256_gets_no_job(
     farm: Farm, server: Server, catalogue: Catalogue
 ) -> None:

@@ -201,6 +201,17 @@ def test_a_secret_that_is_not_there_is_named(farm: Farm, cause: str) -> None:
     )
 
 
+@pytest.mark.parametrize("value", ["http://index.example/simple/", "index.example", 7])
+def test_a_wrong_address_of_the_index_is_refused(farm: Farm, value: object) -> None:
+    farm.settings["pypi_url"] = value
+    refused(farm, f"pypi_url is '{value}': write it as https://HOST/simple/")
+
+
+def test_an_address_of_an_index_may_be_given(farm: Farm) -> None:
+    farm.settings["pypi_url"] = "https://[2001:db8::1]:8080/simple/"
+    assert farm.validate().returncode == 0
+
+
 def test_a_project_that_is_no_name_is_refused(farm: Farm) -> None:
     farm.settings["pypi_projects"] = ["spidev", "lzo==1.0"]
     refused(farm, "pypi_projects has 'lzo==1.0'", "-e packages=NAME==VERSION")

@@ -36,6 +36,8 @@ def test_settings_are_read(tmp_path: Path) -> None:
     assert found.site_url == "https://farm"
     assert found.incoming == Path("/state/incoming")
     assert load(tmp_path, pypi_versions=2).pypi_versions == 2
+    for url in ("https://[2001:db8::1]:8080/simple/", "http://127.0.0.1:8080/simple/"):
+        assert load(tmp_path, pypi_url=url).pypi_url == url
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,13 @@ def test_settings_are_read(tmp_path: Path) -> None:
         ({"spool_depth": 0}, "spool_depth is 0, and must be from 1"),
         ({"spool_depth": "many"}, "invalid literal"),
         ({"database": []}, "is wrong"),
+        (
+            {"pypi_url": "http://index.example/simple/"},
+            "pypi_url is 'http://index.example/simple/', and must be an address as https://HOST",
+        ),
+        ({"pypi_url": "index.example/simple"}, "pypi_url is 'index.example/simple'"),
+        ({"pypi_url": "https:///simple/"}, "pypi_url is 'https:///simple/'"),
+        ({"pypi_url": 7}, "is wrong"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
