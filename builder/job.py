@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Optional
 
@@ -112,6 +113,17 @@ def parse(document: Any) -> Job:
         key = document.get("key") if isinstance(document, dict) else None
         raise JobError(f"job {key!r} can't be used: {error}") from error
     return job
+
+
+def parse_each(documents: Iterable[Any]) -> tuple[list[Job], list[str]]:
+    """Return the jobs in `documents`, and for each that can't be used a line that says why."""
+    jobs, left_out = [], []
+    for document in documents:
+        try:
+            jobs.append(parse(document))
+        except JobError as error:
+            left_out.append(str(error))
+    return jobs, left_out
 
 
 def dump(item: Any) -> dict[str, Any]:

@@ -56,6 +56,8 @@ def news(result: dict[str, Any]) -> Iterator[str]:
     for what in ("refused", "lost"):
         for item in result.get(what) or ():
             yield f"{what}: {one_line(item)}"
+    for item in result.get("left_out") or ():
+        yield f"left out: {one_line(item)}"
 
 
 def cause(result: dict[str, Any]) -> str:

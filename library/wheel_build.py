@@ -13,6 +13,7 @@ description:
     no longer names, which is how it says that a result is recorded, and unstarted jobs that it
     takes back.
   - A job that is being built is left alone. Nothing here waits for a build.
+  - A job that can't be used is left out, and the rest is done all the same.
   - Runs on a builder as its user C(wheelyard-builder). May be killed at any time and run again.
 options:
   jobs:
@@ -63,6 +64,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left_out:
+  description: What is wrong with each job that can't be used, one line a job.
+  returned: success
+  type: list
+  elements: str
 report:
   description: What the spool holds now, and whether the builder takes more.
   returned: success
@@ -123,7 +129,9 @@ def main() -> None:
         module.fail_json(msg=f"this host is no provisioned builder: {error}; run site.yml for it")
     try:
         settings = config.load(Path(module.params["config_path"]))
-        jobs = [job.parse(document) for document in module.params["jobs"]]
+        # One that is wrong mustn't keep the others away. The report doesn't show it, so the master
+        # counts it as not taken.
+        jobs, left_out = job.parse_each(module.params["jobs"])
         store = spool.Spool(settings.spool_dir)
         before = store.snapshot()
         changes = agree.plan(before, jobs, module.params["leased"], module.params["revoke"])
@@ -136,7 +144,9 @@ def main() -> None:
         report = agree.report(settings, after, agree.service_state(), refuses)
     except (config.ConfigError, job.JobError, OSError) as error:
         module.fail_json(msg=f"the spool can't be brought to agree: {error}")
-    result = {"changed": bool(changes), "report": report}
+    for line in left_out:
+        module.warn(line)
+    result = {"changed": bool(changes), "report": report, "left_out": left_out}
     if module._diff:
         result["diff"] = {"before": _listing(before), "after": _listing(after)}
     module.exit_json(**result)

@@ -237,6 +237,15 @@ def test_a_builder_that_never_takes_a_lease_loses_it_in_the_end(nine: Farm) -> N
     assert len(nine.gather(pi1=said()).lost) == 3
 
 
+def test_a_job_that_no_builder_takes_fails_at_the_third_time(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    for attempt in (1, 2, 3):
+        (key,) = farm.keys("pi1", {"pi1": "bookworm"})
+        (end,) = farm.gather(pi1=said(handed=[key])).lost
+        assert (end.failed, end.reason) == (attempt == 3, "didn't take it")
+    assert attempts(farm) == [("failed", 3, 3)]
+
+
 def test_a_job_that_loses_its_builder_three_times_fails(farm: Farm) -> None:
     farm.sync(upstream("demo", "1.0"))
     farm.rows("UPDATE projects SET dirty_since = NULL")

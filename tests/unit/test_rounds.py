@@ -68,12 +68,14 @@ def test_the_journal_has_a_line_for_each_result() -> None:
         ],
         "refused": [{"key": "bookworm-3-1", "reason": "not its lease"}],
         "lost": ["bookworm-4-1"],
+        "left_out": ["job 'bookworm-5-1' can't be used: a name is missing"],
     }
     assert list(farm_journal.news(result)) == [
         "bookworm-1-1 built",
         "bookworm-2-1 failed: no cups.h [2J",
         "refused: key=bookworm-3-1 reason=not its lease",
         "lost: bookworm-4-1",
+        "left out: job 'bookworm-5-1' can't be used: a name is missing",
     ]
 
 

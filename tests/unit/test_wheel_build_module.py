@@ -96,12 +96,23 @@ def test_what_is_not_leased_any_more_goes(pi: Pi) -> None:
     assert pi.run(leased=[])["report"]["queued"] == []
 
 
-def test_a_wrong_job_is_named_and_nothing_is_changed(pi: Pi) -> None:
-    wrong = {**JOB, "key": "../etc"}
-    answer = pi.run(jobs=[JOB, wrong], leased=["bookworm-1-1"])
-    assert answer["failed"] is True
-    assert "'../etc' is no job key" in answer["msg"]
-    assert pi.spool.snapshot().keys == frozenset()
+@pytest.mark.parametrize(
+    ("key", "url", "says"),
+    [
+        ("../etc", "https://localhost/d", "'../etc' is no job key"),
+        ("bookworm-2-1", "http://localhost/d", "job 'bookworm-2-1' can't be used: 'http://localh"),
+    ],
+)
+def test_a_wrong_job_is_named_and_the_others_are_handed_over(
+    pi: Pi, key: str, url: str, says: str
+) -> None:
+    wrong = {**JOB, "key": key, "sdist": {**JOB["sdist"], "url": url}}
+    answer = pi.run(jobs=[wrong, JOB], leased=[key, "bookworm-1-1"])
+    assert answer["report"]["queued"] == ["bookworm-1-1"]
+    assert says in answer["left_out"][0]
+    assert pi.spool.snapshot().keys == {"bookworm-1-1"}
+    # What is finished isn't held back by it either.
+    assert pi.run(jobs=[wrong], leased=[key])["report"]["queued"] == []
 
 
 def test_a_host_that_is_no_builder_says_so(pi: Pi) -> None:

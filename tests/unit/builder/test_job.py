@@ -64,6 +64,15 @@ def test_a_wrong_source_is_refused(change: dict[str, Any], says: str) -> None:
     assert says in str(caught.value)
 
 
+def test_a_wrong_job_costs_no_other() -> None:
+    jobs, left_out = job.parse_each([{**DOCUMENT, "sdist": None}, DOCUMENT, "no job"])
+    assert jobs == [job.parse(DOCUMENT)]
+    assert [line.split(" can't be used")[0] for line in left_out] == [
+        "job 'bookworm-12-1'",
+        "job None",
+    ]
+
+
 def test_settings_are_read_as_the_role_writes_them(tmp_path: Path) -> None:
     path = tmp_path / "builder.json"
     release = {
