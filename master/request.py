@@ -85,6 +85,9 @@ def _again(cursor: Cursor, job: Any, candidate: Candidate, planned: Planned, now
     if job.state in {"failed", "skipped"}:
         cursor.execute(sql.REQUEUE, bound)
         planned.queued += cursor.rowcount
+    elif job.state == "pending" and job.upstream_file_id != candidate.upstream_file_id:
+        # Its sdist went, and there is another; of a project that no sync reads only this sees it.
+        cursor.execute(sql.REQUEUE, bound)
     elif job.state == "pending":
         cursor.execute(sql.RAISE, bound)
     return int(job.job_id)

@@ -168,6 +168,17 @@ def test_what_is_new_of_a_package_holds_though_it_cant_be_built(farm: Farm, plan
     assert farm.states() == {"new 1.0": "skipped"}
 
 
+def test_a_package_that_waits_gets_the_sdist_that_there_is_now(farm: Farm, plan: Plan) -> None:
+    catalogue = Catalogue({"new": [File("new-1.0.tar.gz")]})
+    with Server(catalogue) as server:
+        plan("new", url=server.url)
+        catalogue.projects["new"] = [File("new-1.0.zip")]
+        assert plan("new", url=server.url).queued == 0
+    assert farm.rows(
+        "SELECT state, priority, filename FROM jobs JOIN upstream_files USING (upstream_file_id)"
+    ) == [("pending", 100, "new-1.0.zip")]
+
+
 def test_odd_data_of_a_package_is_said_by_name(farm: Farm, plan: Plan) -> None:
     with (
         Server(Catalogue({"new": [File("new-1.0.tar.gz", size=-1)]})) as server,
