@@ -28,6 +28,8 @@ _FIRST = tuple(
         r"^.*?((?:Package '[^']+', required by '[^']+', not found|No package '[^']+' found).*)",
         r"^(error: can't find Rust compiler.*|Cargo, the Rust package manager, is not installed.*)",
         r"^(error\[E\d+\]: .+)",
+        # Pip's last try; what it says at the end is only that it found nothing.
+        r"^WARNING: Retrying \(Retry\(total=0,.*after (connection broken by '.+'): /",
         r"^ERROR: (No matching distribution found for .+)",
         r"^ERROR: (.*requires a different Python: .+)",
         r"^[^:\s]+:\d+(?::\d+)?: (error: .+)",

@@ -43,6 +43,14 @@ def test_a_real_log_gives_its_cause(name: str) -> None:
             "x.c:1:1: error: unknown type name 'foo'\nx.c:2:1: error: another",
             "error: unknown type name 'foo'",
         ),
+        (
+            (
+                "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by"
+                " 'ProtocolError('Connection aborted.')': /simple/x/\n"
+                "ERROR: No matching distribution found for x"
+            ),
+            "connection broken by 'ProtocolError('Connection aborted.')'",
+        ),
         ("/usr/bin/ld: cannot find -llzo2: No such file", "cannot find -llzo2"),
         (
             "gcc: fatal error: Killed signal terminated program cc1plus",
