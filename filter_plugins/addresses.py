@@ -2,12 +2,13 @@
 
 {{ 'fd77::10' | address_version }}     6
 {{ 'fd77::10' | subject_alt_name }}    IP:fd77::10
+{{ ['::1', 'pi.local'] | addresses }}  ['::1']
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -20,6 +21,11 @@ def address_version(text: object) -> int:
     return 0 if getattr(address, "scope_id", None) else address.version
 
 
+def addresses(texts: Iterable[object]) -> list[object]:
+    """Those of `texts` that are IPv6 or IPv4 addresses."""
+    return [text for text in texts if address_version(text)]
+
+
 def subject_alt_name(subject: object) -> str:
     """A DNS name or an address as OpenSSL and community.crypto write it in a certificate."""
     return f"IP:{subject}" if address_version(subject) else f"DNS:{subject}"
@@ -30,4 +36,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by the names that playbooks use."""
-        return {"address_version": address_version, "subject_alt_name": subject_alt_name}
+        return {
+            "address_version": address_version,
+            "addresses": addresses,
+            "subject_alt_name": subject_alt_name,
+        }

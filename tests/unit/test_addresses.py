@@ -29,3 +29,10 @@ def test_the_version_of_an_address(text: object, version: int) -> None:
 def test_names_and_addresses_stand_apart_in_a_certificate() -> None:
     assert addresses.subject_alt_name("wheels.example.org") == "DNS:wheels.example.org"
     assert addresses.subject_alt_name("fd77::10") == "IP:fd77::10"
+
+
+def test_a_name_is_no_address() -> None:
+    assert addresses.addresses(["fd77::10", "pi.local", "", "192.0.2.1"]) == [
+        "fd77::10",
+        "192.0.2.1",
+    ]
