@@ -1,12 +1,12 @@
 """Records what stands in incoming/, as a process of its own that a test can kill at any moment.
 
-python -m tests.integration.recorder HOST DATABASE STATE_DIR
+python -m tests.integration.recorder HOST DATABASE STATE_DIR NOW
 """
 
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from master import db, gathering
@@ -15,7 +15,7 @@ from tests.integration.farm import said
 
 
 def main() -> None:
-    host, database, state_dir = sys.argv[1:]
+    host, database, state_dir, now = sys.argv[1:]
     config = config_of(host, database, Path(state_dir))
     reports = {
         builder.name: said(done=sorted(folder.name for folder in builder.iterdir()))
@@ -23,7 +23,7 @@ def main() -> None:
     }
     print("started", flush=True)  # noqa: T201 - the test waits for it
     with db.session(config, "queue") as conn:
-        gathering.gather(conn, config, reports, datetime.now(UTC))
+        gathering.gather(conn, config, reports, datetime.fromisoformat(now))
 
 
 if __name__ == "__main__":

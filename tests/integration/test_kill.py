@@ -72,6 +72,7 @@ def recording(farm: Farm) -> Iterator[subprocess.Popen[bytes]]:
         [
             *(sys.executable, "-m", "tests.integration.recorder"),
             *(config.database.host, config.database.name, str(config.state_dir)),
+            farm.now.isoformat(),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -108,9 +109,12 @@ def test_recording_is_killed_at_any_moment(farm: Farm) -> None:
         assert process.wait() == 0
         whole_s = time.monotonic() - began
     # At least so often, and until some fell between the syncs of two files.
+    deadline = time.monotonic() + 300
     while kills < 24 or in_the_middle < 5:
+        assert time.monotonic() < deadline, f"{kills} kills landed, {in_the_middle} in the middle"
         if not work.build():
             work.add()
+            assert work.build()
         with recording(farm) as process:
             time.sleep(chance.uniform(0, whole_s))
             kills += process.poll() is None
