@@ -110,4 +110,4 @@ clean:
 
 .PHONY: distclean
 distclean: clean
-	rm -rf /var/cache/wheelyard
+	rm -rf /var/cache/wheelyard ~/.cache/wheelyard
