@@ -1,3 +1,4 @@
+#!/usr/bin/python
 """Ansible module: what the farm is doing, as data and as text."""
 
 from __future__ import annotations
@@ -75,6 +76,18 @@ run:
   description: What the run has done and has left, whether it is done, and why it may never be.
   type: dict
   returned: when O(since) is given
+trouble:
+  description: What keeps the farm from its work, by kind, in words.
+  type: dict
+  returned: always
+site_url:
+  description: Where the site is.
+  type: str
+  returned: always
+lost_after_s:
+  description: After how many seconds of silence a builder's jobs go to others.
+  type: float
+  returned: always
 lines:
   description: The text that O(view) asks for.
   type: list

@@ -151,7 +151,8 @@ def run(module: AnsibleModule, conn: connection, config: Config) -> dict[str, An
                 "errors": rendered.errors,
             }
         case "published":
-            clean = 0 if module.check_mode else publish.published(conn, config)
+            check = module.check_mode
+            clean = len(publish.listed(config)) if check else publish.published(conn, config)
             return {"changed": clean > 0, "published": clean}
         case "outdated":
             count = 0 if module.check_mode else publish.mark_outdated(conn)

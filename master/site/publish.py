@@ -86,13 +86,21 @@ def rendered(conn: connection, config: Config) -> Rendered:
         ) from error
 
 
+def listed(config: Config) -> dict[str, str]:
+    """The projects that rendered() listed last, each with the time since which it was dirty."""
+    try:
+        carried: dict[str, str] = json.loads((config.state_dir / "publish" / _CARRIED).read_bytes())
+    except FileNotFoundError:
+        return {}
+    return carried
+
+
 def published(conn: connection, config: Config) -> int:
     """Note that what rendered() listed was carried; returns how many projects are clean now."""
     folder = config.state_dir / "publish"
-    try:
-        carried = json.loads((folder / _CARRIED).read_bytes())
-    except FileNotFoundError:
+    if not (folder / _CARRIED).exists():
         return 0
+    carried = listed(config)
     since = [(name, datetime.fromisoformat(moment)) for name, moment in carried.items()]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with conn, conn.cursor() as cursor:

@@ -78,7 +78,7 @@ def test_check_mode_tells_and_does_nothing(run: Run, config: Config) -> None:
     assert told["projects"] == ["one"]
     assert not (config.state_dir / "site").exists()
     run()
-    assert not run(state="published", _ansible_check_mode=True)["changed"]
+    assert run(state="published", _ansible_check_mode=True)["published"] == 1
     assert run(_ansible_check_mode=True)["changed"]
 
 
