@@ -72,7 +72,8 @@ def apply(spool: Spool, changes: Changes) -> Optional[str]:
         except OSError as error:
             if not files.is_full(error):
                 raise
-            return f"disk full: job {job.key} can't be written to {spool.root}: {error.strerror}"
+            where = f"job {job.key} can't be written to {spool.root}"
+            return f"disk full: {where}: {error.strerror}; remove something from the Pi"
     return None
 
 

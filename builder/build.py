@@ -157,7 +157,7 @@ class Builder:
         if not files.is_full(error):
             raise error
         self.spool.put_back(job)
-        return f"disk full: {error}"
+        return files.full(error)
 
     def _fetch(self, job: Job, place: Place) -> None:
         path = fetch.sdist(

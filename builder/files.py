@@ -17,6 +17,11 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL
 
 
+def full(error: OSError) -> str:
+    """Return what to say of a disk that is full, where `is_full`."""
+    return f"disk full: {error}; remove something from the Pi"
+
+
 def free_bytes(path: Path) -> int:
     """Bytes that an unprivileged user can still write beside `path`."""
     status = os.statvfs(path)

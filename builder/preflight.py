@@ -83,7 +83,8 @@ def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
 def host_lacks(memory: int, now: float, controllers: Path, min_memory_bytes: int) -> Optional[str]:
     """Return what this Pi lacks of what no build can do without, and the cure, or None."""
     if memory < min_memory_bytes:
-        return f"{memory >> 20} MiB of memory; a build needs {min_memory_bytes >> 20} MiB"
+        wanted = min_memory_bytes >> 20
+        return f"{memory >> 20} MiB of memory, and a build needs {wanted} MiB: use a larger Pi"
     if now < _FIRST_SANE_TIME:
         return "the clock isn't set, so no certificate is valid; see timedatectl on the Pi"
     # Raspberry Pi OS starts without it; a host with cgroups of the old kind has no such file.

@@ -72,7 +72,7 @@ class Service:
         except OSError as error:
             if not files.is_full(error):
                 raise
-            job, trouble = None, f"disk full: {error}"
+            job, trouble = None, files.full(error)
         else:
             trouble = None if job is None else self.builder.build(job)
         if trouble:

@@ -273,6 +273,7 @@ def test_a_full_disk_keeps_the_job_and_says_so(
     monkeypatch.undo()
     assert trouble is not None
     assert trouble.startswith("disk full: ")
+    assert trouble.endswith("remove something from the Pi")
     assert bench.queued().interrupted == 0
     assert not list(bench.spool.tmp.iterdir())
     assert not list(bench.config.work_dir.iterdir())
