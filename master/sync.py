@@ -5,7 +5,8 @@ Each project is one transaction, whether a sync reads ten of them or all there a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -188,66 +189,52 @@ def write(
     followed: bool,
 ) -> Synced:
     """What project() does, in a transaction of the caller's. Raises OddProjectError."""
-    try:
-        return _write(
-            cursor,
-            upstream,
-            spelling,
-            targets=targets,
-            newest=newest,
-            now=now,
-            followed=followed,
+    with _storable(upstream.name):
+        cursor.execute(
+            sql.PROJECT, {"name": upstream.name, "display_name": spelling, "followed": followed}
         )
+        project_id: int = cursor.fetchone()[0]
+        versions = upstream.versions
+        bound = {
+            "project_id": project_id,
+            "version": [v.version for v in versions],
+            "released_at": [v.released_at for v in versions],
+            "yanked": [v.yanked for v in versions],
+            "yanked_reason": [v.yanked_reason for v in versions],
+            "requires_python": [v.requires_python for v in versions],
+        }
+        cursor.execute(sql.VERSIONS, bound)
+        written = cursor.fetchall()
+        cursor.execute(sql.VERSIONS_GONE, bound)
+        changed = len(written) + cursor.rowcount
+        changed += _files(cursor, project_id, upstream)
+        planned = plan.project(cursor, project_id, targets, newest, now)
+        cursor.execute(
+            sql.SYNCED,
+            {"project_id": project_id, "now": now, "changed": bool(changed or planned.changed)},
+        )
+        return Synced(
+            versions=len(versions),
+            new_versions=sum(row.is_new for row in written),
+            changed=bool(changed or planned.changed),
+            queued=planned.queued,
+            ignored=upstream.ignored,
+            error=_insecure(upstream),
+        )
+
+
+@contextmanager
+def _storable(name: str) -> Iterator[None]:
+    """Tells what the database or a parser refuses of a project. Raises OddProjectError."""
+    try:
+        yield
     except (psycopg2.DataError, psycopg2.IntegrityError, ValueError) as error:
         # The server's words have the whole row in them, which is as long as strangers like.
         cause = " ".join(str(error).split())[:300]
         raise OddProjectError(
-            f"what the index says of {upstream.name} can't be stored ({cause}): the farm keeps "
+            f"what the index says of {name} can't be stored ({cause}): the farm keeps "
             f"what it knew of it. See its page on the index; the next sync tries again"
         ) from error
-
-
-def _write(
-    cursor: Cursor,
-    upstream: UpstreamProject,
-    spelling: str | None,
-    *,
-    targets: Sequence[Target],
-    newest: int | None,
-    now: datetime,
-    followed: bool,
-) -> Synced:
-    cursor.execute(
-        sql.PROJECT, {"name": upstream.name, "display_name": spelling, "followed": followed}
-    )
-    project_id: int = cursor.fetchone()[0]
-    versions = upstream.versions
-    bound = {
-        "project_id": project_id,
-        "version": [v.version for v in versions],
-        "released_at": [v.released_at for v in versions],
-        "yanked": [v.yanked for v in versions],
-        "yanked_reason": [v.yanked_reason for v in versions],
-        "requires_python": [v.requires_python for v in versions],
-    }
-    cursor.execute(sql.VERSIONS, bound)
-    written = cursor.fetchall()
-    cursor.execute(sql.VERSIONS_GONE, bound)
-    changed = len(written) + cursor.rowcount
-    changed += _files(cursor, project_id, upstream)
-    planned = plan.project(cursor, project_id, targets, newest, now)
-    cursor.execute(
-        sql.SYNCED,
-        {"project_id": project_id, "now": now, "changed": bool(changed or planned.changed)},
-    )
-    return Synced(
-        versions=len(versions),
-        new_versions=sum(row.is_new for row in written),
-        changed=bool(changed or planned.changed),
-        queued=planned.queued,
-        ignored=upstream.ignored,
-        error=_insecure(upstream),
-    )
 
 
 def _insecure(upstream: UpstreamProject) -> str | None:
