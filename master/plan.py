@@ -173,6 +173,7 @@ def insert(
             "upstream_file_id": candidate.upstream_file_id,
             "priority": priority,
             "state": "skipped" if reason else "pending",
+            "now": now,
             "finished_at": now if reason else None,
             "reason": reason,
         },

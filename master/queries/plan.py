@@ -25,8 +25,9 @@ SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reaso
 """
 
 INSERT = """
-INSERT INTO jobs (version_id, target_id, upstream_file_id, priority, state, finished_at, reason)
-VALUES (%(version_id)s, %(target_id)s, %(upstream_file_id)s, %(priority)s, %(state)s,
+INSERT INTO jobs (version_id, target_id, upstream_file_id, priority, state, queued_at,
+                  finished_at, reason)
+VALUES (%(version_id)s, %(target_id)s, %(upstream_file_id)s, %(priority)s, %(state)s, %(now)s,
         %(finished_at)s, %(reason)s)
 ON CONFLICT (version_id, target_id) DO NOTHING
 RETURNING job_id

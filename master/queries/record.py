@@ -3,7 +3,7 @@
 JOB = """
 SELECT j.job_id, j.version_id, j.state, j.attempt, j.target_id, b.name AS builder, b.builder_id,
        t.name, t.python_version, t.interpreter_tag, t.abi_tag, t.platform_tag, p.project_id,
-       p.name AS project, v.version, j.leased_at,
+       p.name AS project, v.version, j.leased_at, j.queued_at,
        EXISTS (SELECT FROM builds WHERE job_id = j.job_id AND attempt = %(attempt)s) AS recorded
   FROM jobs j
   JOIN targets t USING (target_id)
@@ -56,10 +56,14 @@ DIRTY = "UPDATE projects SET dirty_since = %(now)s WHERE project_id = %(project_
 
 TAKEN = "SELECT FROM files WHERE filename = %(filename)s"
 
-STORED_MEANWHILE = """
-SELECT filename FROM files
- WHERE version_id = %(version_id)s AND serves_every_platform AND uploaded_at >= %(leased_at)s
- ORDER BY file_id
+STORED = """
+SELECT f.filename, f.serves_every_platform, f.uploaded_at, t.target_id, t.name, t.python_version,
+       t.interpreter_tag, t.abi_tag, t.platform_tag
+  FROM files f
+  JOIN builds USING (build_id)
+  JOIN jobs USING (job_id)
+  JOIN targets t USING (target_id)
+ WHERE f.version_id = %(version_id)s ORDER BY f.file_id
 """
 
 OTHER_TARGETS = """

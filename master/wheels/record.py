@@ -116,7 +116,7 @@ class Recorder:
         key, reason = str(arrival.key), arrival.result.reason
         if wheel is not None:
             try:
-                cover = self._cover_of(arrival) if wheel.serves_every_platform else None
+                cover = self._cover_of(arrival, wheel)
                 if cover:
                     self._skip(arrival, COVERED + cover)
                     return Recorded(key, "skipped", COVERED + cover, None)
@@ -163,15 +163,26 @@ class Recorder:
             max_bytes=self._config.wheel_max_bytes,
         )
 
-    def _cover_of(self, arrival: _Arrival) -> str | None:
-        """A wheel that serves the target, and was stored while the target's own was being built."""
-        job = arrival.job
-        bound = {"version_id": job.version_id, "leased_at": job.leased_at}
+    def _cover_of(self, arrival: _Arrival, wheel: verify.Wheel) -> str | None:
+        """A wheel of the version that is there and makes this one needless, or unwelcome.
+
+        Needless is a pure one beside another, stored since its job was queued. Unwelcome is one
+        that an older release's pip would take too, and whose C library it may lack (abi3).
+        """
         with db.transaction(self._conn) as cursor:
-            cursor.execute(sql.STORED_MEANWHILE, bound)
-            names = [row.filename for row in cursor.fetchall()]
-        found = (name for name in names if serves(parse_wheel_filename(name)[3], arrival.target))
-        return next(found, None)
+            cursor.execute(sql.STORED, {"version_id": arrival.job.version_id})
+            stored = cursor.fetchall()
+        for row in stored:
+            if not serves(parse_wheel_filename(row.filename)[3], arrival.target):
+                continue
+            made_for = Target(**{name: getattr(row, name) for name in Target.__dataclass_fields__})
+            if wheel.serves_every_platform:
+                covers = row.serves_every_platform and row.uploaded_at >= arrival.job.queued_at
+            else:
+                covers = made_for.python < arrival.target.python and serves(wheel.tags, made_for)
+            if covers:
+                return str(row.filename)
+        return None
 
     def _skip(self, arrival: _Arrival, reason: str) -> None:
         """Ends the job without a second wheel of what is there. Raises RefusedError."""

@@ -12,7 +12,7 @@ from master import config as master_config
 from master import db, migrate
 from master.config import Config
 from tests.integration.cluster import ROLES, Cluster
-from tests.integration.farm import Farm
+from tests.integration.farm import Farm, upstream
 
 _numbers = itertools.count(1)
 
@@ -75,3 +75,13 @@ def config(cluster: Cluster, tmp_path: Path) -> Iterator[Config]:
 def farm(cluster: Cluster, config: Config) -> Farm:
     """A farm that builds for bookworm and trixie, and has nothing to do."""
     return Farm(cluster, config)
+
+
+@pytest.fixture
+def key(farm: Farm) -> str:
+    """Of a job that pi1 holds: demo 1.0 for bookworm."""
+    farm.sync(upstream("demo", "1.0"))
+    (key,) = farm.keys("pi1", {"pi1": "bookworm", "pi2": "bookworm"})
+    farm.rows("UPDATE projects SET dirty_since = NULL")
+    farm.later(minutes=5)
+    return key

@@ -119,6 +119,11 @@ class Farm:
     def recorder(self, conn: Connection) -> record.Recorder:
         return record.Recorder(conn, self.config)
 
+    def record(self, key: str, builder: str = "pi1") -> Any:
+        """What becomes of one result alone."""
+        with self.connect("queue") as conn:
+            return self.recorder(conn).record(builder, key, self.now)
+
     def send(self, builder: str, key: str, forge: Forge | None = None, /, **changes: Any) -> None:
         """Puts a result into incoming/: a wheel, or a failure without one."""
         data = forge.bytes() if forge else b""

@@ -16,7 +16,6 @@ import psycopg2.extras
 import pytest
 
 from master.db import Connection, DatabaseUnreachableError
-from master.wheels import verify
 from master.wheels.record import NoRoomError, RefusedError
 from master.wheels.store import Intent, Store
 from tests.forge import Forge
@@ -24,21 +23,6 @@ from tests.integration.farm import START, Farm, said, upstream
 
 NEVER = {"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00"}
 PURE = Forge(tag="py3-none-any", files={"demo.py": b""})
-
-
-@pytest.fixture
-def key(farm: Farm) -> str:
-    """Of a job that pi1 holds: demo 1.0 for bookworm."""
-    farm.sync(upstream("demo", "1.0"))
-    (key,) = farm.keys("pi1", {"pi1": "bookworm", "pi2": "bookworm"})
-    farm.rows("UPDATE projects SET dirty_since = NULL")
-    farm.later(minutes=5)
-    return key
-
-
-def record(farm: Farm, key: str, builder: str = "pi1") -> Any:
-    with farm.connect("queue") as conn:
-        return farm.recorder(conn).record(builder, key, farm.now)
 
 
 def test_a_wheel_is_recorded_and_stored(farm: Farm, key: str) -> None:
@@ -75,7 +59,7 @@ def test_a_wheel_is_recorded_and_stored(farm: Farm, key: str) -> None:
 
 def test_a_failure_is_recorded_with_its_reason_in_one_line(farm: Farm, key: str) -> None:
     farm.send("pi1", key, reason="cups/http.h:\n  no \x1b[31msuch\x00 file" + "x" * 1000)
-    recorded = record(farm, key)
+    recorded = farm.record(key)
     assert recorded.status == "failed"
     assert recorded.reason.startswith("cups/http.h: no ?[31msuch? filexxx")
     assert len(recorded.reason) == 500
@@ -86,7 +70,7 @@ def test_a_failure_is_recorded_with_its_reason_in_one_line(farm: Farm, key: str)
 
 def test_a_wheel_that_lies_fails_its_build_and_isnt_stored(farm: Farm, key: str) -> None:
     farm.send("pi1", key, Forge(project="other"))
-    recorded = record(farm, key)
+    recorded = farm.record(key)
     assert recorded.reason == "wheel refused: it is other 1.0, and the job is demo 1.0"
     assert farm.states() == {"demo 1.0": "failed"}
     assert list(farm.config.store.iterdir()) == []
@@ -109,7 +93,7 @@ def test_a_result_that_isnt_as_agreed_is_a_failure(
     farm: Farm, key: str, changes: dict[str, Any]
 ) -> None:
     farm.send("pi1", key, Forge(), **changes)
-    assert record(farm, key).reason.startswith("result refused: ")
+    assert farm.record(key).reason.startswith("result refused: ")
     assert farm.differences() == []
 
 
@@ -117,7 +101,7 @@ def test_a_result_that_isnt_as_agreed_is_a_failure(
 def test_a_result_that_is_no_json_is_a_failure(farm: Farm, key: str, data: bytes) -> None:
     farm.send("pi1", key)
     (farm.config.incoming / "pi1" / key / "result.json").write_bytes(data)
-    assert record(farm, key).reason.startswith("result refused: ")
+    assert farm.record(key).reason.startswith("result refused: ")
     assert farm.differences() == []
 
 
@@ -137,7 +121,7 @@ def test_times_that_cant_be_are_left_out(
     farm: Farm, key: str, said_of_it: dict[str, Any], stored: float | None
 ) -> None:
     farm.send("pi1", key, **said_of_it)
-    assert record(farm, key).status == "failed"
+    assert farm.record(key).status == "failed"
     ((duration, finished),) = farm.rows("SELECT duration_s, finished_at FROM builds")
     assert duration == stored
     assert START.timestamp() - 60 <= finished.timestamp() <= farm.now.timestamp()
@@ -147,7 +131,7 @@ def test_a_log_is_cut_to_its_limit_and_may_hold_anything(farm: Farm, key: str) -
     farm.send("pi1", key)
     log = farm.config.incoming / "pi1" / key / "log.txt"
     log.write_bytes(b"\0\xff" + b"x" * (5 << 20))
-    record(farm, key)
+    farm.record(key)
     text = gzip.decompress(farm.value("SELECT log FROM build_logs")).decode()
     assert text.startswith("\ufffd\ufffdxxx")
     assert text.endswith("bytes more were cut off by the master)\n")
@@ -159,7 +143,7 @@ def test_a_log_that_is_a_link_isnt_followed(farm: Farm, key: str) -> None:
     log = farm.config.incoming / "pi1" / key / "log.txt"
     log.unlink()
     log.symlink_to("/etc/passwd")
-    record(farm, key)
+    farm.record(key)
     text = gzip.decompress(farm.value("SELECT log FROM build_logs")).decode()
     assert text == "(no log came with this result)\n"
 
@@ -169,7 +153,7 @@ def test_a_log_that_is_a_link_isnt_followed(farm: Farm, key: str) -> None:
 
 def test_a_result_is_recorded_once_however_often_it_comes(farm: Farm, key: str) -> None:
     farm.send("pi1", key, Forge())
-    record(farm, key)
+    farm.record(key)
     before = farm.rows("SELECT * FROM jobs, builds, files")
     farm.send("pi1", key, Forge())
     gathered = farm.gather(pi1=said(done=[key]))
@@ -184,7 +168,7 @@ def test_a_result_of_an_attempt_that_isnt_the_current_one_is_refused(farm: Farm,
     (again,) = farm.keys("pi2")[:1] or farm.keys("pi1")
     farm.send("pi1", key, Forge())
     with pytest.raises(RefusedError, match="attempt 1 isn't the current one, which is 2"):
-        record(farm, key)
+        farm.record(key)
     assert again in [k for h in farm.claims().handouts for k in h.leased]
     assert farm.differences() == []
 
@@ -207,7 +191,7 @@ def test_a_result_of_anothers_job_is_refused(
         other = key.replace(key.split("-")[1], "999")
     farm.send(builder, other, Forge())
     with pytest.raises(RefusedError, match=why):
-        record(farm, other, builder)
+        farm.record(other, builder)
     assert farm.states() == {"demo 1.0": "pending"} or farm.states() == {"demo 1.0": "leased"}
     assert farm.differences() == []
 
@@ -239,13 +223,13 @@ def test_what_nobody_waits_for_is_swept_away(farm: Farm, key: str) -> None:
 
 def test_a_taken_name_gets_a_build_tag_and_its_bytes_never_change(farm: Farm, key: str) -> None:
     farm.send("pi1", key, Forge())
-    record(farm, key)
+    farm.record(key)
     for attempt in (2, 3):
         farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL")
         (again,) = farm.keys("pi1")
         assert again.endswith(f"-{attempt}")
         farm.send("pi1", again, Forge(files={"demo.py": b"other", "x.so": b""}))
-        assert record(farm, again).filename == (
+        assert farm.record(again).filename == (
             f"demo-1.0-{attempt - 1}-cp311-cp311-linux_armv7l.whl"
         )
     first = farm.config.store / "demo" / "demo-1.0-cp311-cp311-linux_armv7l.whl"
@@ -262,7 +246,7 @@ def test_two_targets_that_build_the_same_pure_wheel_keep_the_first(farm: Farm) -
     for builder in ("pi1", "pi3"):
         farm.send(builder, handouts[builder].leased[0], PURE)
     first, second = (
-        record(farm, handouts[builder].leased[0], builder) for builder in ("pi1", "pi3")
+        farm.record(handouts[builder].leased[0], builder) for builder in ("pi1", "pi3")
     )
     assert first.filename == "demo-1.0-py3-none-any.whl"
     assert (second.status, second.filename) == ("skipped", None)
@@ -272,13 +256,47 @@ def test_two_targets_that_build_the_same_pure_wheel_keep_the_first(farm: Farm) -
     assert farm.differences() == []
 
 
+def test_a_pure_wheel_is_not_wanted_twice_by_a_job_that_was_given_back(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    handouts = farm.claim({"pi1": "bookworm", "pi3": "trixie"})
+    farm.send("pi1", handouts["pi1"].leased[0], PURE)
+    farm.record(handouts["pi1"].leased[0])
+    farm.later(minutes=5)
+    # Trixie's was handed out before there was the other's, and then its Pi was taken away.
+    (again,) = farm.keys("pi4", {"pi1": "bookworm", "pi4": "trixie"})
+    farm.send("pi4", again, PURE)
+    assert farm.record(again, "pi4").reason == "covered by demo-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize("tag", ["cp36-abi3-linux_armv7l", "py3-none-linux_armv7l"])
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [(("pi1", "pi3"), ("demo-1.0-{}", None)), (("pi3", "pi1"), ("demo-1.0-{}", "demo-1.0-1-{}"))],
+    ids=["the older release first", "the newer release first"],
+)
+def test_of_wheels_that_two_releases_take_pip_takes_the_older_release_s(
+    farm: Farm, tag: str, order: tuple[str, ...], names: tuple[str | None, ...]
+) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    handouts = farm.claim({"pi1": "bookworm", "pi3": "trixie"})
+    for builder, name in zip(order, names, strict=True):
+        farm.send(builder, handouts[builder].leased[0], Forge(tag=tag))
+        expected = name and f"{name.format(tag)}.whl"
+        assert farm.record(handouts[builder].leased[0], builder).filename == expected
+    assert set(farm.states("bookworm").values()) == {"built"}
+    assert farm.differences() == []
+
+
 def test_a_pure_wheel_that_is_built_anew_gets_a_build_tag_all_the_same(farm: Farm) -> None:
     farm.sync(upstream("demo", "1.0"))
     for expected in ("demo-1.0-py3-none-any.whl", "demo-1.0-1-py3-none-any.whl"):
-        farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL, reason = NULL")
+        farm.rows(
+            "UPDATE jobs SET state = 'pending', finished_at = NULL, reason = NULL, queued_at = %s",
+            farm.now,
+        )
         (key,) = farm.keys("pi1", {"pi1": "bookworm"})
         farm.send("pi1", key, PURE)
-        assert record(farm, key).filename == expected
+        assert farm.record(key).filename == expected
         farm.later(minutes=5)
 
 
@@ -288,13 +306,13 @@ def test_a_wheel_with_a_library_is_kept_beside_a_pure_one(farm: Farm) -> None:
     own = Forge(tag="cp313-cp313-linux_armv7l")
     for builder, forge in (("pi1", PURE), ("pi3", own)):
         farm.send(builder, handouts[builder].leased[0], forge)
-        assert record(farm, handouts[builder].leased[0], builder).status == "built"
+        assert farm.record(handouts[builder].leased[0], builder).status == "built"
     assert farm.differences() == []
 
 
 def test_a_wheel_for_all_takes_the_version_out_of_other_queues(farm: Farm, key: str) -> None:
     farm.send("pi1", key, PURE)
-    record(farm, key)
+    farm.record(key)
     assert farm.states("trixie") == {"demo 1.0": "skipped"}
     assert farm.value("SELECT reason FROM jobs WHERE state = 'skipped'") == (
         "covered by demo-1.0-py3-none-any.whl"
@@ -316,140 +334,9 @@ def test_a_wheel_that_serves_its_own_target_takes_nothing_from_others(
     farm: Farm, key: str, forge: Forge
 ) -> None:
     farm.send("pi1", key, forge)
-    assert record(farm, key).status == "built"
+    assert farm.record(key).status == "built"
     farm.sync(upstream("demo", "1.0"))
     assert farm.states("trixie") == {"demo 1.0": "pending"}
-
-
-# Odd wheels: none holds up those behind it
-
-
-def metadata(*lines: str) -> str:
-    return "\n".join(["Metadata-Version: 2.1", "Name: demo", "Version: 1.0", *lines, "", ""])
-
-
-def wheel_file(*tags: str) -> str:
-    tags = ("cp311-cp311-linux_armv7l", *tags)
-    return "Wheel-Version: 1.0\n" + "".join(f"Tag: {tag}\n" for tag in tags)
-
-
-COMPRESSED = ".".join(f"a{n}" for n in range(3000))
-
-
-@pytest.mark.parametrize(
-    ("forge", "reason"),
-    [
-        (Forge(wheel_file=wheel_file("py3--any")), "can't be understood: InvalidTag"),
-        (
-            Forge(wheel_file=wheel_file("-".join([COMPRESSED] * 3))),
-            "can't be understood: TooManyTagsError",
-        ),
-        (Forge(metadata=metadata(f"Version: {'1' * 5000}")), "version twice"),
-        (
-            Forge(metadata=f"Metadata-Version: 2.1\nName: demo\nVersion: {'1' * 5000}\n\n"),
-            "can't be understood: ValueError",
-        ),
-    ],
-    ids=["broken tag", "a million tags", "two versions", "a long number"],
-)
-def test_an_odd_wheel_fails_alone(farm: Farm, key: str, forge: Forge, reason: str) -> None:
-    odd_and_honest(farm, key, forge)
-    assert reason in farm.value("SELECT reason FROM jobs WHERE state = 'failed'")
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        [f"Requires-Dist: {'a' * 201}"],
-        ["Requires-Dist: a; " + "(" * 2000 + "x" + ")" * 2000],
-        ["Requires-Python: ===a\0b"],
-        [f"Requires-Python: >={'1' * 5000}"],
-    ],
-    ids=["a long dependency", "a deep marker", "a NUL", "a long number"],
-)
-def test_what_the_database_cant_hold_is_left_out(farm: Farm, key: str, lines: list[str]) -> None:
-    odd_and_honest(farm, key, Forge(metadata=metadata(*lines)))
-    assert farm.value("SELECT count(*) FROM files WHERE requires_python IS NOT NULL") == 1
-    assert farm.value("SELECT count(*) FROM file_dependencies WHERE tool = 'pip'") == 1
-
-
-def odd_and_honest(farm: Farm, key: str, odd: Forge) -> None:
-    """Both come back in one round, the odd one first; nothing is left of either."""
-    farm.sync(upstream("honest", "1.0"))
-    handouts = farm.claim({"pi1": "bookworm", "pi2": "bookworm"})
-    (other,) = handouts["pi2"].leased
-    farm.send("pi1", key, odd)
-    farm.send("pi2", other, Forge(project="honest"))
-    gathered = farm.gather(pi1=said(done=[key]), pi2=said(done=[other]))
-    assert not gathered.refused
-    assert [one.filename for one in gathered.recorded][1:] == [
-        "honest-1.0-cp311-cp311-linux_armv7l.whl"
-    ]
-    assert farm.differences() == []
-
-
-def test_a_name_that_would_be_too_long_for_the_disk_is_refused(farm: Farm) -> None:
-    version = "1.0" + ".0" * 95
-    farm.sync(upstream("demo", version))
-    (key,) = farm.keys("pi1", {"pi1": "bookworm"})
-    farm.send("pi1", key, Forge())
-    assert "its name has 2" in record(farm, key).reason
-    assert farm.differences() == []
-
-
-@pytest.mark.parametrize(
-    "again",
-    [
-        Forge(info="Demo-1.0.dist-info"),
-        Forge(info="demo-1.0.0.dist-info"),
-        Forge(build="7"),
-    ],
-    ids=["its author's capitals", "its author's version", "its author's build tag"],
-)
-def test_a_wheel_as_its_author_spells_it_gets_a_build_tag(
-    farm: Farm, key: str, again: Forge
-) -> None:
-    farm.send("pi1", key, Forge())
-    record(farm, key)
-    farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL")
-    (key,) = farm.keys("pi1")
-    farm.rows("UPDATE files SET filename = %s", again.filename)
-    farm.send("pi1", key, again)
-    assert record(farm, key).filename == "demo-1.0-1-cp311-cp311-linux_armv7l.whl"
-
-
-def test_a_build_tag_that_cant_be_given_fails_its_build_alone(farm: Farm, key: str) -> None:
-    farm.send("pi1", key, Forge())
-    record(farm, key)
-    farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL")
-    (key,) = farm.keys("pi1")
-    padded = Forge(record=lambda text: text.replace(",0\n", "=,0\n"))
-    farm.send("pi1", key, padded)
-    recorded = record(farm, key)
-    assert recorded.reason.startswith("wheel refused: demo-1.0-cp311-cp311-linux_armv7l.whl can't")
-    assert farm.differences() == []
-
-
-def test_trouble_of_an_unknown_kind_holds_up_nothing_else(
-    farm: Farm, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    farm.sync(upstream("honest", "1.0"))
-    (other,) = farm.claim({"pi1": "bookworm", "pi2": "bookworm"})["pi2"].leased
-    farm.send("pi1", key, Forge())
-    farm.send("pi2", other, Forge(project="honest"))
-    real = verify.verify
-
-    def breaks(path: Path, expected: verify.Expected) -> verify.Wheel:
-        if expected.project == "demo":
-            raise AssertionError("never seen before")
-        return real(path, expected)
-
-    monkeypatch.setattr(verify, "verify", breaks)
-    gathered = farm.gather(pi1=said(done=[key]), pi2=said(done=[other]))
-    assert [one.key for one in gathered.recorded] == [other]
-    assert [(one.key, one.reason) for one in gathered.refused] == [
-        (key, "it can't be recorded: AssertionError: never seen before")
-    ]
 
 
 # Full disks, and what is half done
@@ -518,7 +405,7 @@ def test_a_really_full_disk(farm: Farm, key: str, tmp_path: Path) -> None:
         assert list(farm.config.intents.iterdir()) == []
         assert farm.states() == {"demo 1.0": "leased"}
         filler.unlink()
-        assert record(farm, key).status == "built"
+        assert farm.record(key).status == "built"
         assert farm.differences() == []
     finally:
         os.system(f"umount {small}")
@@ -526,7 +413,7 @@ def test_a_really_full_disk(farm: Farm, key: str, tmp_path: Path) -> None:
 
 def test_an_intent_whose_build_is_recorded_is_fulfilled(farm: Farm, key: str) -> None:
     farm.send("pi1", key, Forge())
-    filename = record(farm, key).filename
+    filename = farm.record(key).filename
     Store(farm.config).begin(Intent(key, "demo", filename))
     farm.gather()
     assert farm.differences() == []
@@ -549,7 +436,7 @@ def test_an_intent_whose_build_isnt_recorded_is_undone(farm: Farm, key: str) -> 
 
 def test_an_intent_never_takes_away_anothers_wheel(farm: Farm, key: str) -> None:
     farm.send("pi1", key, Forge())
-    filename = record(farm, key).filename
+    filename = farm.record(key).filename
     # Of the same name, by another attempt: its wheel was never linked in, as the name was taken.
     Store(farm.config).begin(Intent(key.removesuffix("1") + "2", "demo", filename))
     farm.gather()
