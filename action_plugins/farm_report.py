@@ -77,7 +77,7 @@ EXAMPLES = r"""
 - name: Follow the run
   farm_report:
     follow: true
-    since: "{{ plan.planned_at }}"
+    since: "{{ sync.began_at }}"
     targets:
       - bookworm
   delegate_to: master

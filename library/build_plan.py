@@ -52,10 +52,6 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-planned_at:
-  description: When, ISO 8601.
-  type: str
-  returned: always
 outstanding:
   description: For each target, how many jobs are pending or leased; of O(packages), if there are.
   type: dict
@@ -124,7 +120,6 @@ def main() -> None:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=outcome.changed,
-        planned_at=outcome.planned_at.isoformat(),
         outstanding=outcome.outstanding,
         job_ids=outcome.job_ids,
         already_built=outcome.already_built,

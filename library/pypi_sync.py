@@ -52,6 +52,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+began_at:
+  description: When, ISO 8601. What is queued meanwhile may be built before all is read.
+  type: str
+  returned: success
 projects:
   description: >-
     For each project, how many versions it has, how many are new, how many jobs were queued, how
@@ -98,6 +102,7 @@ def main() -> None:
     try:
         config = master_config.load(module.params["config_path"])
         projects = module.params["projects"]
+        began_at = datetime.now(UTC)
         with (
             db.session(config, "sync") as conn,
             pypi.Index(config.pypi_url, config.site_url) as index,
@@ -109,7 +114,7 @@ def main() -> None:
                 followed=projects is None,
                 targets=master_targets.active(conn, module.params["targets"]),
                 newest=config.pypi_versions,
-                now=datetime.now(UTC),
+                now=began_at,
                 check=module.check_mode,
             )
     except FarmError as error:
@@ -122,7 +127,10 @@ def main() -> None:
     for error_text in errors:
         module.warn(error_text)
     module.exit_json(
-        changed=any(synced.changed for synced in done.values()), projects=results, errors=errors
+        changed=any(synced.changed for synced in done.values()),
+        began_at=began_at.isoformat(),
+        projects=results,
+        errors=errors,
     )
 
 

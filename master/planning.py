@@ -17,7 +17,6 @@ from master.tags import Target
 
 @dataclass(frozen=True)
 class Outcome:
-    planned_at: datetime
     outstanding: dict[str, int]
     job_ids: list[int]
     already_built: list[str]
@@ -70,7 +69,6 @@ def run(
     finally:
         conn.rollback()
     return Outcome(
-        planned_at=now,
         outstanding=outstanding,
         job_ids=planned.job_ids,
         already_built=planned.already_built,
