@@ -41,6 +41,10 @@ class UnwritableError(FarmError):
     """The master can't write the site; the message names the folder, the cause and the way out."""
 
 
+class EmptyDatabaseError(FarmError):
+    """The database knows none of the site's wheels; the message names both and the way out."""
+
+
 @dataclass(frozen=True)
 class Rendered:
     """What a rendering found to carry."""
@@ -68,10 +72,12 @@ def mark_outdated(conn: connection) -> int:
 def rendered(conn: connection, config: Config) -> Rendered:
     """Render what is outdated and write the lists of what must be carried.
 
-    Raises UnwritableError, and leaves whole files then, and projects that stay dirty.
+    Raises UnwritableError, and leaves whole files then, and projects that stay dirty. Raises
+    EmptyDatabaseError with nothing done: the site is what is left of a database that was lost.
     """
     try:
         with _snapshot(conn) as cursor:
+            _check_database(cursor, config)
             return _Rendering(cursor, config).run()
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
@@ -84,6 +90,16 @@ def rendered(conn: connection, config: Config) -> Rendered:
             f"the site can't be written under {config.state_dir}: {error.strerror}"
             f" ({error.filename}). {way_out}; the next round goes on by itself"
         ) from error
+
+
+def _check_database(cursor: Any, config: Config) -> None:
+    site = config.state_dir / "site"
+    # No role may delete a file's row, so this one never was the site's.
+    if not queries.knows_wheels(cursor) and any(site.glob("files/*/*.whl")):
+        raise EmptyDatabaseError(
+            f"the database on {config.database.host} knows no wheel, and {site} has some: restore"
+            f" it from its backup. To begin anew without them, empty {site} and {config.store}"
+        )
 
 
 def listed(config: Config) -> dict[str, str]:

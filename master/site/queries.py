@@ -77,6 +77,7 @@ _WHEELS = """
 """
 _LOG = "SELECT log FROM build_logs WHERE build_id = %(build_id)s"
 _TARGETS = "SELECT name, python_version, platform_tag FROM targets ORDER BY name"
+_ANY_WHEEL = "SELECT EXISTS (SELECT FROM files) AS any_wheel"
 _KNOWN = "SELECT name FROM projects"
 _OFFERED = """
     SELECT name FROM projects WHERE EXISTS (
@@ -130,6 +131,12 @@ def mark_published(cursor: Any, carried: Iterable[tuple[str, datetime]], value: 
 def note_failure(cursor: Any, error: str) -> None:
     """Note that a publish failed, and why."""
     cursor.execute(_NOTE, {"key": "last_publish_error", "value": error})
+
+
+def knows_wheels(cursor: Any) -> bool:
+    """Whether any wheel was ever recorded."""
+    cursor.execute(_ANY_WHEEL)
+    return bool(cursor.fetchone().any_wheel)
 
 
 def known(cursor: Any) -> set[str]:

@@ -45,6 +45,10 @@ class SiteFarm:
             )
         )  # fmt: skip
 
+    def empty(self) -> None:
+        """The database as it's new, on another disk."""
+        self.query("TRUNCATE projects, builders CASCADE")
+
     def project(self, name: str) -> int:
         return int(
             self.query(

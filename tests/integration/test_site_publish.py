@@ -327,3 +327,16 @@ def test_when_the_site_was_published_is_noted(farm: SiteFarm, conn: connection, 
     good = farm.query("SELECT updated_at FROM sync_state WHERE key = 'last_publish'")
     bad = farm.query("SELECT updated_at FROM sync_state WHERE key = 'last_publish_error'")
     assert good > bad
+
+
+def test_a_database_that_lost_everything_takes_nothing_off_the_site(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE)
+    publish_all(conn, farm.config, web)
+    before = files(farm.config.state_dir / "site")
+    farm.empty()
+    farm.project("new")
+    with pytest.raises(publish.EmptyDatabaseError, match="restore it from its backup"):
+        publish.rendered(conn, farm.config)
+    assert files(farm.config.state_dir / "site") == before
