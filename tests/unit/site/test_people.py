@@ -114,7 +114,8 @@ def test_nothing_planned_and_nothing_built_are_pages_too() -> None:
 
 def test_the_start_page_says_how_to_use_the_farm(start: Page) -> None:
     assert f"pip3 install --extra-index-url {URL}/simple/ NAME" in start.codes
-    assert f"[global]\nextra-index-url = {URL}/simple/" in start.codes
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    assert f"[global]\nextra-index-url = {URL}/simple/\ncert = {bundle}" in start.codes
     assert "project/demo-lib/#v1.10" in start.links
     assert "</script>" in start.text
 
