@@ -23,9 +23,12 @@ GIB = 1 << 30
 # Measured: images and tarballs 3 GiB, their making 2 more at its peak, seven provisioned hosts 4.
 ROOM_FIRST_GIB = 10
 ROOM_CACHED_GIB = 5
+ROOM_AGAIN_GIB = 1
 ROOM_CHECKOUT_GIB = 2
 MEMORY_GIB = 3
+MEMORY_AGAIN_GIB = 1
 RELEASES = {"bookworm", "trixie"}
+HOSTS = 7
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,15 @@ def check_mirror() -> Lack | None:
     return None
 
 
+def fleet_runs() -> bool:
+    """Returns whether all hosts of the demo's fleet are up already."""
+    if not shutil.which("podman"):
+        return False
+    argv = ["podman", "ps", "--quiet", "--filter=name=^wheelyard-demo-"]
+    listed = subprocess.run(argv, check=False, capture_output=True, text=True).stdout
+    return len(listed.splitlines()) >= HOSTS
+
+
 def room(path: Path, gib: int) -> Lack | None:
     """Returns the lack of `gib` GiB free on the file system that will hold `path`."""
     while not path.exists():
@@ -90,8 +102,9 @@ def room(path: Path, gib: int) -> Lack | None:
 
 def check_room() -> Lack | None:
     """Images, containers and disks lie below /var."""
-    cached = any(CACHE.glob("rootfs-*.tar"))
-    return room(Path("/var/lib/containers"), ROOM_CACHED_GIB if cached else ROOM_FIRST_GIB)
+    gib = ROOM_CACHED_GIB if any(CACHE.glob("rootfs-*.tar")) else ROOM_FIRST_GIB
+    # A fleet that runs has all that it needs, but for what is built anew.
+    return room(Path("/var/lib/containers"), ROOM_AGAIN_GIB if fleet_runs() else gib)
 
 
 def check_room_of_checkout() -> Lack | None:
@@ -105,10 +118,11 @@ def check_memory(meminfo: Path = Path("/proc/meminfo")) -> Lack | None:
     """Seven hosts, a database, and compilers under emulation."""
     fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
     available = int(fields["MemAvailable"].split()[0]) * 1024
-    if available >= MEMORY_GIB * GIB:
+    gib = MEMORY_AGAIN_GIB if fleet_runs() else MEMORY_GIB
+    if available >= gib * GIB:
         return None
     return Lack(
-        f"{available / GIB:.1f} GiB of memory are available, and {MEMORY_GIB} are needed",
+        f"{available / GIB:.1f} GiB of memory are available, and {gib} are needed",
         "stop what uses it, see ps -eo rss,args --sort=-rss | head",
     )
 

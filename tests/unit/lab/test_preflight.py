@@ -33,7 +33,8 @@ def test_want_of_room_is_seen_where_the_folder_is_yet_to_be_made(tmp_path: Path)
     assert lack.cure.startswith("remove something")
 
 
-def test_want_of_memory_is_seen(tmp_path: Path) -> None:
+def test_want_of_memory_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "fleet_runs", lambda: False)
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:  8388608 kB\nMemAvailable:  1048576 kB\n")
     lack = preflight.check_memory(meminfo)
@@ -55,6 +56,15 @@ def test_everything_is_reported_at_once(
         "      cure: sudo",
         "      cure: rm",
     ]
+
+
+def test_a_fleet_that_runs_does_not_lack_what_it_has_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "fleet_runs", lambda: True)
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemAvailable:  1048576 kB\n")
+    assert preflight.check_memory(meminfo) is None
 
 
 def test_a_machine_that_lacks_nothing_passes(monkeypatch: pytest.MonkeyPatch) -> None:
