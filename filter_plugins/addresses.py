@@ -3,6 +3,7 @@
 {{ 'fd77::10' | address_version }}     6
 {{ 'fd77::10' | subject_alt_name }}    IP:fd77::10
 {{ ['::1', 'pi.local'] | addresses }}  ['::1']
+{{ 'fd77::10/64' | network }}          fd77::/64
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ def addresses(texts: Iterable[object]) -> list[object]:
     return [text for text in texts if address_version(text)]
 
 
+def network(text: str) -> str:
+    """The network of an interface's address, ADDRESS/PREFIX."""
+    return str(ipaddress.ip_interface(text).network)
+
+
 def subject_alt_name(subject: object) -> str:
     """A DNS name or an address as OpenSSL and community.crypto write it in a certificate."""
     return f"IP:{subject}" if address_version(subject) else f"DNS:{subject}"
@@ -39,5 +45,6 @@ class FilterModule:
         return {
             "address_version": address_version,
             "addresses": addresses,
+            "network": network,
             "subject_alt_name": subject_alt_name,
         }

@@ -36,3 +36,15 @@ def test_a_name_is_no_address() -> None:
         "fd77::10",
         "192.0.2.1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("interface", "network"),
+    [
+        ("fd77::10/64", "fd77::/64"),
+        ("192.0.2.9/29", "192.0.2.8/29"),
+        ("192.0.2.9/32", "192.0.2.9/32"),
+    ],
+)
+def test_the_network_of_an_interface(interface: str, network: str) -> None:
+    assert addresses.network(interface) == network
