@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
-from email.parser import BytesParser
+from email.parser import BytesParser, HeaderParser
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import BinaryIO
 
-from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, parse_tag
@@ -42,9 +42,15 @@ from master.wheels.archive import Archive, Entry
 from master.wheels.refused import WheelRefusedError
 
 MAX_METADATA_BYTES = 4 << 20
+MAX_HEADER_LINES = 50_000
+"""Of METADATA. Each dependency, classifier and line of a license is one: some thousands in all."""
 MAX_WHEEL_FILE_BYTES = 1 << 16
 MAX_RECORD_BYTES = 16 << 20
+MAX_RECORD_LINE_LENGTH = 4096
+"""A path of archive.MAX_NAME_BYTES with each of its quotes doubled, a hash and a size."""
 MAX_DEPENDENCIES = 1000
+MAX_REQUIREMENT_LENGTH = 10_000
+"""With its versions and markers, whose parser takes the square of their length."""
 MAX_DEPENDENCY_LENGTH = 200
 MAX_REQUIRES_PYTHON_LENGTH = 200
 MAX_TAGS = 1000
@@ -126,9 +132,9 @@ def _verify(path: Path, expected: Expected) -> Wheel:
         archive = Archive(file)
         info = _dist_info(archive, expected)
         metadata = archive.read(f"{info}/METADATA", MAX_METADATA_BYTES)
-        raw = _check_metadata(metadata, expected)
+        headers = _check_metadata(metadata, expected)
         _check_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, tags)
-        record = _record(archive.read(f"{info}/RECORD", MAX_RECORD_BYTES))
+        record = _record(archive.read(f"{info}/RECORD", MAX_RECORD_BYTES), archive)
         libraries = _check_contents(archive, f"{info}/RECORD", record)
     return Wheel(
         filename=filename,
@@ -136,8 +142,8 @@ def _verify(path: Path, expected: Expected) -> Wheel:
         sha256=sha256,
         tags=tags,
         metadata=metadata,
-        requires_python=_requires_python(raw),
-        dependencies=_dependencies(raw),
+        requires_python=_requires_python(headers),
+        dependencies=_dependencies(headers),
         libraries=libraries,
         dist_info=info,
     )
@@ -234,18 +240,33 @@ def _same(name: str, version: str, expected: Expected) -> bool:
         return False
 
 
-def _check_metadata(data: bytes, expected: Expected) -> RawMetadata:
-    raw, unparsed = parse_email(data)
+def _check_metadata(data: bytes, expected: Expected) -> dict[str, list[str]]:
+    headers = _headers(data)
     for field in ("name", "version", "metadata-version", "requires-python"):
-        if field in unparsed:
+        values = headers.get(field, [])
+        if len(values) > 1 or "\N{REPLACEMENT CHARACTER}" in "".join(values):
             raise WheelRefusedError(f"its METADATA has {field} twice or in no readable way")
-    name, version = raw.get("name", ""), raw.get("version", "")
+    name, version = (headers.get(field, [""])[0] for field in ("name", "version"))
     if not _same(name, version, expected):
         raise WheelRefusedError(
             f"its METADATA is of {name[:100]!a} {version[:100]!a}, and the job is "
             f"{expected.project} {expected.version}"
         )
-    return raw
+    return headers
+
+
+def _headers(data: bytes) -> dict[str, list[str]]:
+    """The values of each header of METADATA (core metadata), by its name in lower case."""
+    lines = io.TextIOWrapper(io.BytesIO(data), "utf-8", "replace")
+    # No more is parsed. packaging's parse_email takes the square of the number of names, and of the
+    # length of a Content-Type, by which it takes the body apart: 4 MiB of that may cost hours.
+    head = list(islice(takewhile(lambda line: line != "\n", lines), MAX_HEADER_LINES + 1))
+    if len(head) > MAX_HEADER_LINES:
+        raise WheelRefusedError(f"its METADATA has more than {MAX_HEADER_LINES} lines of headers")
+    headers: dict[str, list[str]] = {}
+    for name, value in HeaderParser().parsestr("".join(head)).items():
+        headers.setdefault(name.lower(), []).append(value)
+    return headers
 
 
 def _check_wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> None:
@@ -264,18 +285,31 @@ def _check_wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> Non
         raise WheelRefusedError("its WHEEL and its name differ in the build tag")
 
 
-def _record(data: bytes) -> dict[str, tuple[str, str]]:
-    """Hash and size of each path in RECORD (PEP 376)."""
-    try:
-        rows = list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise WheelRefusedError("its RECORD is no CSV file in UTF-8") from error
+def _record(data: bytes, archive: Archive) -> dict[str, tuple[str, str]]:
+    """Hash and size of each path in RECORD (PEP 376), all of which are in the archive."""
     record: dict[str, tuple[str, str]] = {}
-    for row in filter(None, rows):
+    for row in _rows(data):
         if len(row) != 3 or row[0] in record:
             raise WheelRefusedError(f"its RECORD has a wrong or double line for {row[0][:100]!a}")
+        # Asked here, so that no more is kept than the archive has entries.
+        if row[0] not in archive:
+            raise WheelRefusedError(f"its RECORD has {row[0][:100]!a}, which isn't there")
         record[row[0]] = (row[1], row[2])
     return record
+
+
+def _rows(data: bytes) -> Iterator[list[str]]:
+    """The rows of RECORD, one at a time: all at once take up to 80 times the memory of the file."""
+    lines = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+    try:
+        while line := lines.readline(MAX_RECORD_LINE_LENGTH + 1):
+            if len(line) > MAX_RECORD_LINE_LENGTH:
+                raise WheelRefusedError("its RECORD has a line that is too long")
+            # Each line by itself: no path has a line feed in it, so no row has.
+            if line.strip("\r\n"):
+                yield from csv.reader([line], strict=True)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise WheelRefusedError("its RECORD is no CSV file in UTF-8") from error
 
 
 def _check_contents(
@@ -326,9 +360,9 @@ def _check_entry(archive: Archive, entry: Entry, digest: str, size: str) -> bool
         return True
 
 
-def _requires_python(raw: RawMetadata) -> str | None:
+def _requires_python(headers: dict[str, list[str]]) -> str | None:
     """Requires-Python, unless it is none that pip could read."""
-    text = raw.get("requires_python") or ""
+    text = headers.get("requires-python", [""])[0]
     if len(text) > MAX_REQUIRES_PYTHON_LENGTH or not text.isprintable():
         return None
     try:
@@ -338,9 +372,11 @@ def _requires_python(raw: RawMetadata) -> str | None:
     return text or None
 
 
-def _dependencies(raw: RawMetadata) -> tuple[str, ...]:
+def _dependencies(headers: dict[str, list[str]]) -> tuple[str, ...]:
     names = set()
-    for text in raw.get("requires_dist", [])[:MAX_DEPENDENCIES]:
+    for text in headers.get("requires-dist", [])[:MAX_DEPENDENCIES]:
+        if len(text) > MAX_REQUIREMENT_LENGTH:
+            continue
         try:
             requirement = Requirement(text)
         except (InvalidRequirement, RecursionError):

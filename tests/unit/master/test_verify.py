@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from master.wheels.refused import WheelRefusedError
-from master.wheels.verify import Expected, Wheel, verify
+from master.wheels.verify import MAX_RECORD_BYTES, Expected, Wheel, verify
 from tests.forge import BOOKWORM, Forge, digest, elf
 
 
@@ -149,6 +150,21 @@ NOT_ITSELF = {
         Forge(metadata="Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n\n" + "x" * (4 << 20)),
         "METADATA has 4194351 bytes",
     ),
+    "with a METADATA of too many headers": (
+        Forge(
+            metadata="Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+            + "Classifier: x\n" * 50_000
+        ),
+        "METADATA has more than 50000 lines of headers",
+    ),
+    "with a METADATA whose Requires-Python is no text": (
+        Forge(
+            extra={
+                "demo-1.0.dist-info/METADATA": b"Name: demo\nVersion: 1.0\nRequires-Python: \xff\n"
+            }
+        ),
+        "METADATA has requires-python twice or in no readable way",
+    ),
     "with other tags in WHEEL": (
         Forge(wheel_file="Wheel-Version: 1.0\nTag: py3-none-any\n"),
         "WHEEL has the tags py3-none-any",
@@ -198,6 +214,10 @@ NOT_ITSELF = {
         Forge(record=lambda text: text.replace(digest(b""), "")),
         "has no sha256",
     ),
+    "with a line in RECORD that is too long": (
+        Forge(record=lambda text: text.replace(digest(b""), digest(b"") + "=" * 5000)),
+        "RECORD has a line that is too long",
+    ),
     "with a RECORD that is no text": (Forge(record=lambda text: text + '"\n'), "no CSV"),
     "with a library for a PC": (
         Forge(files={"demo/_c.so": elf(bits=64, machine=62, flags=0)}),
@@ -229,6 +249,38 @@ NOT_ITSELF = {
 @pytest.mark.parametrize(("forge", "why"), NOT_ITSELF.values(), ids=NOT_ITSELF.keys())
 def test_a_wheel_is_refused(tmp_path: Path, forge: Forge, why: str) -> None:
     assert why in refused(tmp_path, forge)
+
+
+def test_the_body_of_metadata_is_not_read(tmp_path: Path) -> None:
+    forge = Forge()
+    metadata = forge.contents()["demo-1.0.dist-info/METADATA"].decode()
+    mail = "Content-Type: message/rfc822\n\n"
+    forge.metadata = metadata.replace("\n\n", f"\n{mail * 5000}")
+    wheel = examine(tmp_path, forge.bytes(), forge.filename)
+    assert wheel.requires_python == ">=3.9"
+    assert wheel.dependencies == ("some-thing",)
+
+
+def test_a_requirement_that_is_too_long_is_left_out(tmp_path: Path) -> None:
+    forge = Forge()
+    metadata = forge.contents()["demo-1.0.dist-info/METADATA"].decode()
+    forge.metadata = "Requires-Dist: long" + ",".join([">=1"] * 3000) + "\n" + metadata
+    assert examine(tmp_path, forge.bytes(), forge.filename).dependencies == ("some-thing",)
+
+
+@pytest.mark.parametrize("row", ["x" * 100 + "{},,\n", "ab,"], ids=["rows", "fields"])
+def test_the_largest_record_takes_little_memory(tmp_path: Path, row: str) -> None:
+    """A master may have 1 GiB of it."""
+    rows = "".join(row.format(number) for number in range(MAX_RECORD_BYTES // len(row)))
+    forge = Forge(record=lambda _text: rows[:MAX_RECORD_BYTES])
+    data = forge.bytes()
+    tracemalloc.start()
+    try:
+        assert "RECORD" in refused(tmp_path, forge, data)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 64 << 20
 
 
 # What arrived
