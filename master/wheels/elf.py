@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import struct
-from typing import IO
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -11,17 +11,23 @@ from elftools.elf.elffile import ELFFile
 from master.wheels.refused import WheelRefusedError
 
 MAGIC = b"\x7fELF"
+HEADER_BYTES = 64
+"""Of the larger one, Elf64_Ehdr (System V gABI, chapter 4)."""
 
 _EABI_MASK, _EABI5 = 0xFF000000, 0x05000000  # ELF for the Arm Architecture, e_flags
 
 
-def check(name: str, file: IO[bytes]) -> None:
-    """Raises WheelRefusedError unless the ELF file is 32-bit little-endian ARM with EABI 5."""
+def check(name: str, head: bytes) -> None:
+    """Raises WheelRefusedError unless the ELF file is 32-bit little-endian ARM with EABI 5.
+
+    head is the first HEADER_BYTES of the file, or all of a shorter one: a small master may have no
+    room for a whole library.
+    """
     try:
-        elf = ELFFile(file)
+        elf = ELFFile(io.BytesIO(head))
         machine, flags = elf["e_machine"], elf["e_flags"]
     except (ELFError, struct.error, ValueError, LookupError, AttributeError, TypeError) as error:
-        # pyelftools takes offsets from the file, so a broken one fails in many ways.
+        # pyelftools believes what it reads, so a broken header fails in many ways.
         raise WheelRefusedError(f"{name} is a broken ELF file") from error
     if machine != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
         raise WheelRefusedError(f"{name} is for {machine} with {elf.elfclass} bits, not 32-bit ARM")

@@ -13,7 +13,6 @@ import io
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -342,22 +341,16 @@ def _check_entry(archive: Archive, entry: Entry, digest: str, size: str) -> bool
     if size not in {"", str(entry.size_bytes)}:
         raise WheelRefusedError(f"{entry.name!a} has another size in its RECORD")
     hasher = hashlib.new(algorithm)
-    # Large libraries go to disk: the master is a small machine.
-    with tempfile.SpooledTemporaryFile(max_size=8 << 20) as copy:
-        head = b""
-        for chunk in archive.chunks(entry):
-            hasher.update(chunk)
-            begun = len(head) >= len(elf.MAGIC)
-            head += b"" if begun else chunk
-            if head.startswith(elf.MAGIC):
-                copy.write(chunk if begun else head)
-        if base64.urlsafe_b64encode(hasher.digest()).decode().rstrip("=") != value.rstrip("="):
-            raise WheelRefusedError(f"{entry.name!a} has another hash in its RECORD")
-        if not head.startswith(elf.MAGIC):
-            return False
-        copy.seek(0)
-        elf.check(ascii(entry.name), copy)
-        return True
+    head = b""
+    for chunk in archive.chunks(entry):
+        hasher.update(chunk)
+        head += chunk[: elf.HEADER_BYTES - len(head)]
+    if base64.urlsafe_b64encode(hasher.digest()).decode().rstrip("=") != value.rstrip("="):
+        raise WheelRefusedError(f"{entry.name!a} has another hash in its RECORD")
+    if not head.startswith(elf.MAGIC):
+        return False
+    elf.check(ascii(entry.name), head)
+    return True
 
 
 def _requires_python(headers: dict[str, list[str]]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import stat
 import struct
 import tracemalloc
@@ -281,6 +282,22 @@ def test_the_largest_record_takes_little_memory(tmp_path: Path, row: str) -> Non
     finally:
         tracemalloc.stop()
     assert peak_bytes < 64 << 20
+
+
+def test_a_library_of_any_size_is_checked_without_writing_a_file(tmp_path: Path) -> None:
+    """With a full /tmp, it would be tried again in each round, and nobody told."""
+    forge = Forge(files={"demo/_c.so": elf() + bytes(10 << 20)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def forbid_writing(expected: Expected) -> Expected:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        return expected
+
+    try:
+        wheel = examine(tmp_path, forge.bytes(), forge.filename, forbid_writing)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert wheel.libraries == ("demo/_c.so",)
 
 
 # What arrived
