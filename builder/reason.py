@@ -15,6 +15,8 @@ _BLOCK_END = "[end of output]"
 
 # From the most to the least telling; of a kind, the first line that fits is the cause and the rest
 # is what follows from it. A group, where there is one, is what is worth saying of the line.
+# A line may be as long as the log, and hostile: where a pattern may begin in many places of it, it
+# must not look for its end from each of them, or the time is the square of the length.
 _FIRST = tuple(
     re.compile(pattern)
     for pattern in (
@@ -29,7 +31,7 @@ _FIRST = tuple(
         r"^(error: can't find Rust compiler.*|Cargo, the Rust package manager, is not installed.*)",
         r"^(error\[E\d+\]: .+)",
         # Pip's last try; what it says at the end is only that it found nothing.
-        r"^WARNING: Retrying \(Retry\(total=0,.*after (connection broken by '.+'): /",
+        r"^WARNING: Retrying \(Retry\(total=0,[^']*after (connection broken by '.+'): /",
         r"^ERROR: (No matching distribution found for .+)",
         r"^ERROR: (.*requires a different Python: .+)",
         r"^[^:\s]+:\d+(?::\d+)?: (error: .+)",

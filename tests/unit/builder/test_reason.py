@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from builder import reason
+from builder.config import Config
 from builder.systemd import Outcome
 
 LOGS = Path(__file__).parents[2] / "fixtures" / "pip_logs"
@@ -97,6 +99,30 @@ def test_a_build_tool_s_word_is_found(log: str, says: str) -> None:
 )
 def test_what_systemd_says_comes_first(outcome: Outcome, says: str) -> None:
     assert reason.of(outcome, "ERROR: something", 600.0) == says
+
+
+@pytest.mark.parametrize(
+    ("start", "again"),
+    [
+        ("WARNING: Retrying (Retry(total=0,", "after connection broken by '"),
+        ("", "No package '"),
+        ("", "Error."),
+    ],
+)
+def test_a_hostile_line_as_long_as_a_log_is_read_to_its_end(start: str, again: str) -> None:
+    """It takes seconds. Where the time is the square of the length, it takes hours on a Pi."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError("a minute of the processor's time wasn't enough")
+
+    log = start + again * (Config.log_max_bytes // len(again))
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 60)
+    try:
+        assert reason.of(FAILED, log).startswith(log[:100])
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def test_a_reason_stays_one_short_line() -> None:
