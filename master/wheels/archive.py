@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import BinaryIO
 
 from master.wheels.refused import WheelRefusedError
@@ -242,7 +243,6 @@ class Archive:
     def _check_names(self) -> None:
         if len(self._by_name) != len(self.entries):
             raise WheelRefusedError("its zip has two entries of one name")
-        folders: set[str] = set()
         for entry in self.entries:
             parts = entry.name.removesuffix("/").split("/")
             unsafe = any(part in {"", ".", ".."} for part in parts) or ":" in parts[0]
@@ -252,10 +252,13 @@ class Archive:
                 raise WheelRefusedError(f"{_shown(entry.name)} is a path that is too long")
             if entry.is_folder and entry.size_bytes:
                 raise WheelRefusedError(f"{_shown(entry.name)} is a folder with contents")
-            folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
-        both = folders.intersection(entry.name for entry in self.files)
-        if both:
-            raise WheelRefusedError(f"{_shown(min(both))} is a file and a folder")
+        # Sorted so, what is in a folder comes right after a file of its name: to keep every folder
+        # of every path would take gigabytes for some wheels.
+        paths = sorted(entry.name.replace("/", "\0") for entry in self.entries)
+        for path, following in pairwise(paths):
+            if not path.endswith("\0") and following.startswith(path + "\0"):
+                name = path.replace("\0", "/")
+                raise WheelRefusedError(f"{_shown(name)} is a file and a folder")
 
     def _check_sizes(self) -> None:
         total = sum(entry.size_bytes for entry in self.entries)

@@ -274,7 +274,11 @@ def _check_wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> Non
         raise WheelRefusedError("its WHEEL isn't of the format 1")
     said_tags = [str(tag).strip() for tag in message.get_all("Tag", [])]
     whole = (text for text in said_tags if text.count("-") == 2)
-    said = {tag for text in whole for tag in parse_tag(text, limit=MAX_TAGS)}
+    said: set[Tag] = set()
+    for text in whole:
+        said |= parse_tag(text, limit=MAX_TAGS)
+        if not said <= tags:
+            break
     if said != tags:
         raise WheelRefusedError(
             f"its WHEEL has the tags {_shown(frozenset(said))}, its name others"

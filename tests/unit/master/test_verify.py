@@ -382,6 +382,10 @@ BAD_ZIP = {
     "a path with a line feed": (Forge(files={"a\nb": b""}), "no safe path"),
     "a path with an empty part": (Forge(files={"a//b": b""}), "no safe path"),
     "a file that is a folder, too": (Forge(files={"a": b"", "a/b": b""}), "a file and a folder"),
+    "… with names between the two": (
+        Forge(files={"d/a": b"", "d/a!": b"", "d/a.b/c": b"", "d/a/b/c": b""}),
+        "a file and a folder",
+    ),
     "a path that is too long": (Forge(files={"a/" * 600 + "b": b""}), "too long"),
     "a link": (Forge(entry=make_link), "is a link"),
     "a comment on an entry": (Forge(entry=add_comment), "has a comment"),
