@@ -14,6 +14,7 @@ from master import reported, state
 from master.config import Config
 from master.db import Connection, Cursor
 from master.key import Key
+from master.leases import LONGEST_BACKOFF
 from master.plan import ASKED_FOR
 from master.queries import queue as sql
 
@@ -63,7 +64,7 @@ def claim(
             cursor.execute("LOCK TABLE builders IN SHARE ROW EXCLUSIVE MODE")
             if fleet is not None:
                 left_out = _register(cursor, fleet, now)
-            cursor.execute(sql.BUILDERS, {"now": now})
+            cursor.execute(sql.BUILDERS, {"now": now, "longest_backoff": LONGEST_BACKOFF})
             builders: list[Any] = cursor.fetchall()
             leased = 0
             if paused is None:

@@ -128,18 +128,22 @@ def trouble(info: Info) -> dict[str, str]:
     Keys are round, claims, sync, publish and collect.
     """
     lines = {}
+    # What a clock noted that was ahead must hide nothing; what of it still holds is noted again.
+    notes = {what: note for what, note in info.notes.items() if not _is_ahead(info, note)}
     ended = info.notes.get("last_round")
-    if ended and info.now - ended.updated_at > ROUND_IS_LATE_AFTER:
+    if ended and abs(info.now - ended.updated_at) > ROUND_IS_LATE_AFTER:
+        when = _ago(info, ended)
+        if _is_ahead(info, ended):
+            when = f"at {clock(ended.updated_at)}, by a clock that was ahead"
         lines["round"] = (
-            f"The last round ended {_ago(info, ended)}:"
-            " see journalctl -u wheelyard-round on the master"
+            f"The last round ended {when}: see journalctl -u wheelyard-round on the master"
         )
-    paused = info.notes.get("claims_paused")
+    paused = notes.get("claims_paused")
     if paused and paused.value:
         lines["claims"] = plain(paused.value, 500)
     for what, success in (("sync", "sync"), ("publish", "publish"), ("collect", "round")):
-        error = info.notes.get(f"last_{what}_error")
-        good = info.notes.get(f"last_{success}")
+        error = notes.get(f"last_{what}_error")
+        good = notes.get(f"last_{success}")
         if error and error.value and (good is None or error.updated_at >= good.updated_at):
             lines[what] = f"The last {what} failed {_ago(info, error)}: {plain(error.value, 500)}"
     return lines
@@ -211,6 +215,10 @@ def status(info: Info) -> list[str]:
         *table(happened),
         *trouble(info).values(),
     ]
+
+
+def _is_ahead(info: Info, note: Note) -> bool:
+    return note.updated_at - info.now > ROUND_IS_LATE_AFTER
 
 
 def _ago(info: Info, note: Note | None) -> str:

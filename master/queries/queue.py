@@ -25,9 +25,11 @@ RETIRE = """
 UPDATE builders SET active = false WHERE active AND NOT %(targets)s::jsonb ? name
 """
 
+# A time that no back-off reaches was noted by a clock that has been set back since.
 BUILDERS = """
 SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.report,
-       b.next_contact_at <= %(now)s AS due,
+       (b.next_contact_at <= %(now)s
+        OR b.next_contact_at > %(now)s + %(longest_backoff)s) AS due,
        count(j.job_id) FILTER (WHERE NOT j.revoking) AS held,
        count(j.job_id) FILTER (WHERE j.revoking) AS revoking
   FROM builders b

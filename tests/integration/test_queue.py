@@ -310,6 +310,22 @@ def test_a_missing_builder_is_left_alone_longer_each_time(nine: Farm) -> None:
     assert len(nine.claim(TWO)["pi1"].jobs) == 3
 
 
+def test_a_clock_that_was_set_back_keeps_no_builder_waiting(nine: Farm) -> None:
+    nine.later(days=365)
+    nine.claim(TWO)
+    nine.gather(pi1=said(), pi2=None)
+    nine.later(days=-365)
+    handouts = nine.claim(TWO)
+    assert handouts.keys() == TWO.keys()
+    assert len(handouts["pi1"].jobs) == 3
+    nine.gather(pi1=said(handed=handouts["pi1"].leased), pi2=said())
+    # From here on all is as if the clock had never been wrong.
+    assert set(nine.rows("SELECT next_contact_at, missing_since FROM builders")) == {
+        (nine.now, None)
+    }
+    assert nine.value("SELECT updated_at FROM sync_state WHERE key = 'last_round'") == nine.now
+
+
 def test_what_a_missing_builder_never_got_goes_back_at_once(nine: Farm) -> None:
     nine.claim(TWO)
     assert len(nine.gather(pi1=None, pi2=said()).lost) == 3
