@@ -17,6 +17,8 @@ from master.reported import Report
 LOST_LIMIT = 3
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(seconds=60)
+LONGEST_ROUND = timedelta(minutes=10)
+"""A contact that comes later than this after it was due tells that the master was away."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def report(
         return None
 
     with db.transaction(conn) as cursor:
-        row = _builder(cursor, builder)
+        row = _builder(cursor, builder, now)
         if row is None:
             return []
         cursor.execute(
@@ -82,15 +84,17 @@ def missing(conn: Connection, config: Config, builder: str, now: datetime) -> li
     """Takes note that a builder couldn't be talked to.
 
     It is left alone for a while, longer each time. What was never seen in its spool goes back at
-    once, the rest when builder_lost_after_s is over.
+    once, the rest when builder_lost_after_s is over, which begins anew when the master was away.
     """
     with db.transaction(conn) as cursor:
-        row = _builder(cursor, builder)
+        row = _builder(cursor, builder, now)
         if row is None:
             return []
-        silent = now - (row.missing_since or now)
+        since = row.missing_since or now
+        silent = now - since
         wait = min(max(silent, FIRST_BACKOFF), LONGEST_BACKOFF)
-        cursor.execute(sql.MISSED, {"builder_id": row.builder_id, "now": now, "next": now + wait})
+        bound = {"builder_id": row.builder_id, "since": since, "next": now + wait}
+        cursor.execute(sql.MISSED, bound)
         lost = silent >= _patience(config)
 
         def judge(lease: Any) -> tuple[bool, str] | None:
@@ -105,8 +109,9 @@ def _patience(config: Config) -> timedelta:
     return timedelta(seconds=config.builder_lost_after_s)
 
 
-def _builder(cursor: Cursor, name: str) -> Any:
-    cursor.execute(sql.BUILDER, {"name": name})
+def _builder(cursor: Cursor, name: str, now: datetime) -> Any:
+    bound = {"longest_round": LONGEST_ROUND, "longest_backoff": LONGEST_BACKOFF}
+    cursor.execute(sql.BUILDER, {"name": name, "now": now, **bound})
     return cursor.fetchone()
 
 

@@ -1,6 +1,15 @@
 """SQL of master/leases.py."""
 
-BUILDER = "SELECT builder_id, missing_since FROM builders WHERE name = %(name)s FOR UPDATE"
+# Where this contact is far from the time that was noted for it, the master was off or its clock was
+# set: nobody knows then for how long the builder was silent, and its silence counts from now on.
+BUILDER = """
+SELECT builder_id,
+       CASE WHEN next_contact_at BETWEEN %(now)s - %(longest_round)s
+                                     AND %(now)s + %(longest_backoff)s
+            THEN missing_since END AS missing_since
+  FROM builders WHERE name = %(name)s
+   FOR UPDATE
+"""
 
 SEEN = """
 UPDATE builders
@@ -10,7 +19,7 @@ UPDATE builders
 """
 
 MISSED = """
-UPDATE builders SET missing_since = coalesce(missing_since, %(now)s), next_contact_at = %(next)s
+UPDATE builders SET missing_since = %(since)s, next_contact_at = %(next)s
  WHERE builder_id = %(builder_id)s
 """
 
