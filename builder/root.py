@@ -1,7 +1,7 @@
 """The root of one build, made and removed by wheel-root@KEY as root.
 
     python3 -m builder.root up KEY       an overlay over the rootfs, and the folders of a build
-    python3 -m builder.root down KEY     all of it gone
+    python3 -m builder.root down KEY     all of it gone, and replaced rootfs with the last one
     python3 -m builder.root clean        what a kill or a reboot left, and replaced rootfs, gone
 
 All of it may be killed and run again at any time.
@@ -69,22 +69,39 @@ def down(config: Config, key: str) -> None:
 
 def clean(config: Config) -> None:
     """Remove folders of builds whose unit isn't active, and replaced rootfs that nothing uses."""
-    active = False
-    for folder in sorted(config.work_dir.iterdir()):
-        if folder.name == "lost+found":
-            continue
-        if _active(folder.name):
-            active = True
-        else:
-            down(config, folder.name)
-    if not active:
-        for old in config.rootfs_dir.glob("*.old"):
+    for key in _keys(config):
+        if not _active(key):
+            down(config, key)
+    remove_replaced(config)
+
+
+def remove_replaced(config: Config) -> None:
+    """Remove replaced rootfs, unless there is a build that may stand on one of them.
+
+    The end of the last such build does it too: a Pi that always has something to build restarts
+    its service in the middle of a build, and each change of a rootfs would leave another one.
+    """
+    # Listed before the builds are looked at: one that begins later stands on the present rootfs.
+    replaced = sorted(config.rootfs_dir.glob("*.old"))
+    if replaced and not any(_active(key) for key in _keys(config)):
+        for old in replaced:
+            # The service may start while a build ends: rm -f doesn't mind what is gone.
             _run("rm", "-rf", "--one-file-system", str(old))
 
 
+def _keys(config: Config) -> list[str]:
+    """Return the keys of builds that have a folder."""
+    names = sorted(folder.name for folder in config.work_dir.iterdir())
+    return [name for name in names if name != "lost+found"]
+
+
 def _active(key: str) -> bool:
+    """Whether the root of build `key` is there, or is just being made or removed by its unit."""
     unit = f"wheel-root@{check_key(key)}.service"
-    return subprocess.run(["systemctl", "--quiet", "is-active", unit], check=False).returncode == 0
+    answer = subprocess.run(
+        ["systemctl", "is-active", unit], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() not in ("inactive", "failed")
 
 
 def _mounted(path: Path) -> bool:
@@ -109,6 +126,7 @@ def main(arguments: list[str]) -> None:
         up(config, arguments[1])
     elif len(arguments) == 2 and arguments[0] == "down":
         down(config, arguments[1])
+        remove_replaced(config)
     else:
         raise SystemExit(_USAGE)
 

@@ -190,6 +190,67 @@ def test_only_what_is_active_survives_a_clean_up(
     assert [path.name for path in made.rootfs_dir.iterdir()] == ["bookworm"]
 
 
+def test_a_replaced_rootfs_goes_with_the_last_build_that_may_stand_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = config(tmp_path)
+    for key in ("bookworm-1-1", "bookworm-2-1"):
+        (made.work_dir / key / "upper").mkdir(parents=True)
+    # Half removed by one that was cut off, and whole.
+    for old in ("bookworm.17.old", "bookworm.18.old/usr/bin"):
+        (made.rootfs_dir / old).mkdir(parents=True)
+    monkeypatch.setattr(settings, "load", lambda: made)
+    monkeypatch.setattr(root, "_active", lambda _: True)
+    root.main(["down", "bookworm-1-1"])
+    assert len(list(made.rootfs_dir.glob("*.old"))) == 2
+    root.main(["down", "bookworm-2-1"])
+    assert [path.name for path in made.rootfs_dir.iterdir()] == ["bookworm"]
+
+
+def test_a_rootfs_that_is_put_aside_while_builds_are_looked_at_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = config(tmp_path)
+    (made.work_dir / "bookworm-1-1").mkdir()
+    (made.rootfs_dir / "bookworm.17.old").mkdir()
+
+    def begins_a_moment_later(_: str) -> bool:
+        made.rootfs.rename(made.rootfs_dir / "bookworm.18.old")
+        return False
+
+    monkeypatch.setattr(root, "_active", begins_a_moment_later)
+    root.remove_replaced(made)
+    assert [path.name for path in made.rootfs_dir.iterdir()] == ["bookworm.18.old"]
+
+
+@pytest.mark.parametrize(
+    ("state", "stays"),
+    [
+        ("activating", True),
+        ("active", True),
+        ("deactivating", True),
+        # A systemd that doesn't answer is no reason to remove anything.
+        ("", True),
+        ("failed", False),
+        ("inactive", False),
+    ],
+)
+def test_a_root_that_is_being_made_or_removed_is_left_to_its_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, stays: bool
+) -> None:
+    program = tmp_path / "bin" / "systemctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "{state}"\n[ "{state}" = active ]\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    made = config(tmp_path)
+    folder, old = made.work_dir / "bookworm-1-1", made.rootfs_dir / "bookworm.17.old"
+    folder.mkdir()
+    old.mkdir()
+    root.clean(made)
+    assert (folder.exists(), old.exists()) == (stays, stays)
+
+
 def test_memory_that_ends_costs_a_build_before_the_service_and_the_service_before_the_pi() -> None:
     units = Path(__file__).parents[3] / "roles/builder/templates/etc/systemd/system"
     build, service = (
