@@ -47,7 +47,15 @@ def is_due(conn: Connection, config: Config, now: datetime) -> bool:
 
 def is_outdated(conn: Connection, config: Config) -> bool:
     """Whether the farm knows more than its site shows."""
-    return bool(_value(conn, _DIRTY)) or (config.state_dir / _UNDELETED).exists()
+    return bool(_value(conn, _DIRTY)) or _has_undeleted(config)
+
+
+def _has_undeleted(config: Config) -> bool:
+    try:
+        # It is empty where nothing left the site, and stays so where a publish was cut off.
+        return (config.state_dir / _UNDELETED).stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _value(conn: Connection, query: str) -> Any:

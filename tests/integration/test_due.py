@@ -66,5 +66,15 @@ def test_a_round_is_due_until_all_is_published(farm: Farm) -> None:
     assert not is_due(farm)
     undeleted = farm.config.state_dir / "publish" / publish._REMOVED
     undeleted.parent.mkdir(parents=True)
-    undeleted.touch()
+    undeleted.write_text("simple/spidev/index.html\n")
     assert is_due(farm)
+
+
+def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(farm: Farm) -> None:
+    last_round(farm, 5)
+    undeleted = farm.config.state_dir / "publish" / publish._REMOVED
+    undeleted.parent.mkdir(parents=True)
+    undeleted.touch()
+    assert not is_due(farm)
+    with db.session(farm.config, "site") as conn:
+        assert publish.outdated(conn, farm.config) == []
