@@ -4,6 +4,7 @@
 {{ 'fd77::10' | subject_alt_name }}    IP:fd77::10
 {{ ['::1', 'pi.local'] | addresses }}  ['::1']
 {{ 'fd77::10/64' | network }}          fd77::/64
+{{ '192.0.2.30' | nat64 }}             64:ff9b::c000:21e
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Any
+
+_NAT64 = int(ipaddress.IPv6Address("64:ff9b::"))
 
 
 def address_version(text: object) -> int:
@@ -32,6 +35,11 @@ def network(text: str) -> str:
     return str(ipaddress.ip_interface(text).network)
 
 
+def nat64(text: str) -> str:
+    """The IPv6 address by which a NAT64 reaches an IPv4 address (RFC 6052), without dots."""
+    return str(ipaddress.IPv6Address(_NAT64 + int(ipaddress.IPv4Address(text))))
+
+
 def subject_alt_name(subject: object) -> str:
     """A DNS name or an address as OpenSSL and community.crypto write it in a certificate."""
     return f"IP:{subject}" if address_version(subject) else f"DNS:{subject}"
@@ -46,5 +54,6 @@ class FilterModule:
             "address_version": address_version,
             "addresses": addresses,
             "network": network,
+            "nat64": nat64,
             "subject_alt_name": subject_alt_name,
         }

@@ -48,3 +48,7 @@ def test_a_name_is_no_address() -> None:
 )
 def test_the_network_of_an_interface(interface: str, network: str) -> None:
     assert addresses.network(interface) == network
+
+
+def test_an_ipv4_address_behind_a_nat64() -> None:
+    assert addresses.nat64("192.0.2.30") == "64:ff9b::c000:21e"
