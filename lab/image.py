@@ -191,8 +191,10 @@ def make(recipe: Recipe, cache: Path) -> dict[str, str | bool]:
         run_with_retries(command(recipe, partial, uri, scratch / "files"), log, scratch, lock)
         sha256 = file_sha256(partial)
         checksum.write_text(f"{sha256}  {tarball.name}\n")
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
+        # Where the tarball has its name, a power cut must leave both of them whole.
+        for path in (checksum, partial):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
         partial.rename(tarball)
         shutil.rmtree(scratch)
         remove_unused(cache, recipe.name, time.time())

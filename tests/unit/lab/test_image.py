@@ -66,6 +66,23 @@ def test_a_failure_leaves_no_half_tarball(maker: Path, tmp_path: Path) -> None:
     assert image.make(RECIPE, tmp_path / "cache")["changed"]
 
 
+def test_a_tarball_gets_its_name_when_it_and_its_checksum_are_on_the_disk(
+    maker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    written = {}
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        written[path.name] = path.read_text()
+        assert not list(cache.glob("*.tar"))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    made = image.make(RECIPE, cache)
+    name = Path(str(made["path"])).name
+    assert written == {f"{name}.sha256": f"{made['sha256']}  {name}\n", "system.tar": "whole\n"}
+
+
 def test_only_the_main_suite_is_asked_for(maker: Path, tmp_path: Path) -> None:
     image.make(RECIPE, tmp_path / "cache")
     words = maker.read_text().split()
