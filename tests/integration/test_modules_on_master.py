@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -156,9 +158,22 @@ def test_a_project_that_the_index_lacks_fails_the_sync_only_if_it_is_all(
         assert "no project nothing" in alone["msg"]
 
 
-def test_a_full_disk_is_said_by_claim_and_record(run: Run, farm: Farm) -> None:
+def test_a_full_disk_is_said_by_claim_and_record(
+    run: Run, farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     farm.sync(upstream("demo", "1.0"))
-    full = {"min_free_bytes": 1 << 60}
-    claimed = run("build_claim", full, builders={"pi1": "bookworm"})
+    pi1 = {"pi1": "bookworm"}
+    claimed = run("build_claim", {"min_free_bytes": 1 << 60}, builders=pi1)
     assert not claimed["changed"]
     assert "no jobs are handed out" in claimed["paused"]
+    (job,) = run("build_claim", builders=pi1)["handouts"][0]["jobs"]
+    farm.send("pi1", job["key"], Forge())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    recorded = run("build_record", reports={"pi1": said(done=[job["key"]])})
+    assert recorded["failed"]
+    assert "disk of the master is full" in recorded["msg"]
+    assert farm.rows("SELECT * FROM builds") == []
