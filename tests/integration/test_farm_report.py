@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -92,10 +93,14 @@ def until(process: subprocess.Popen[str], words: str) -> str:
     """All that was said until a line has these words; all there is when none ever has."""
     assert process.stdout is not None
     said = ""
+    # Ansible, interrupted at an unlucky moment, may wait for ever for a worker that has ended.
+    limit = threading.Timer(120, process.kill)
+    limit.start()
     for line in process.stdout:
         said += line
         if words in line:
             break
+    limit.cancel()
     return said
 
 
