@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
+
+import yaml
+from jinja2 import Environment
 
 from callback_plugins import farm_journal
 from filter_plugins.rounds import round_finished, round_reports
+
+ROOT = Path(__file__).parents[2]
+REGISTERED = ROOT / "roles/builder/templates/etc/wheelyard/inventory/builder.yml.j2"
 
 
 def answer(done: list[str], **results: bool) -> dict[str, Any]:
@@ -87,3 +96,27 @@ def test_a_failure_has_its_cause_in_one_line() -> None:
     assert farm_journal.cause({"msg": "", "stderr": "rsync:\n no route"}) == "rsync: no route"
     assert farm_journal.cause({}) == "no reason given"
     assert farm_journal.cause({"msg": "Task failed: Module failed: no disk"}) == "no disk"
+
+
+def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_path: Path) -> None:
+    (play, *_) = yaml.safe_load((ROOT / "playbooks/round.yml").read_text())
+    fleet = play["tasks"][0]["build_claim"]["builders"]
+    say = {"ansible.builtin.debug": {"msg": fleet}}
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [say]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    for name, release in (("pi1", "bookworm"), ("pi9", "bullseye")):
+        variables = {
+            "builder_release": {"name": release},
+            "builder_name": name,
+            "builder_address": "fd77::1",
+            "builder_ssh_port": 22,
+        }
+        text = Environment().from_string(REGISTERED.read_text()).render(variables)
+        (tmp_path / f"{name}.yml").write_text(text)
+    argv = [sys.executable, "-m", "ansible", "playbook", "play.yml"]
+    inventories = ["--inventory=pi1.yml", "--inventory=pi9.yml"]
+    said = subprocess.run(
+        [*argv, *inventories], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert '"pi1": "bookworm"' in said
+    assert '"pi9": "bullseye"' in said
