@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,10 +114,13 @@ def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_pat
         }
         text = Environment().from_string(REGISTERED.read_text()).render(variables)
         (tmp_path / f"{name}.yml").write_text(text)
-    argv = [sys.executable, "-m", "ansible", "playbook", "play.yml"]
-    inventories = ["--inventory=pi1.yml", "--inventory=pi9.yml"]
     said = subprocess.run(
-        [*argv, *inventories], cwd=tmp_path, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "pi1.yml", "-i", "pi9.yml"],
+        cwd=tmp_path,
+        env=os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     assert '"pi1": "bookworm"' in said
     assert '"pi9": "bullseye"' in said
