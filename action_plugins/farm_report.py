@@ -10,6 +10,7 @@ import atexit
 import json
 import mmap
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -177,7 +178,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
                         self._print(info["lines"])
                     problem = standstill(info)
                 elif problem and printed.is_new_problem(problem):
-                    display.display(f"{problem}; still trying")
+                    self._print([f"{problem}; still trying"])
                 if patience.is_over(problem, started):
                     gave_up = problem
                     break
@@ -206,8 +207,15 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         return info, None
 
     def _print(self, lines: list[str]) -> None:
-        for line in lines:
-            display.display(line)
+        # Ansible ends its workers at ctrl-C. One that ends while it holds the lock of the queue to
+        # the main process, on which lines travel, leaves that waiting for ever: so not meanwhile.
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        try:
+            for line in lines:
+                display.display(line)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def standstill(info: dict[str, Any]) -> str | None:
