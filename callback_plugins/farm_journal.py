@@ -16,8 +16,11 @@ name: farm_journal
 type: stdout
 short_description: Print only what is news
 description:
-  - One line for each result recorded or refused, each lease lost, and each failure.
+  - One line for each result recorded or refused, each lease lost, each warning and each failure.
 """
+
+
+WARNINGS_SHOWN = 20
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible is untyped
@@ -30,8 +33,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible is untyped
         if result.task.action == "build_record":
             for line in news(result.result):
                 self._display.display(line)
-        if result.task.action == "build_claim" and result.result.get("left_out"):
-            self._display.display(result.result["left_out"])
+        for line in warnings(result.result):
+            self._display.display(f"{result.host.get_name()}: {line}")
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002 - Ansible names it
         if "results" not in result.result:
@@ -56,8 +59,11 @@ def news(result: dict[str, Any]) -> Iterator[str]:
     for what in ("refused", "lost"):
         for item in result.get(what) or ():
             yield f"{what}: {one_line(item)}"
-    for item in result.get("left_out") or ():
-        yield f"left out: {one_line(item)}"
+
+
+def warnings(result: dict[str, Any]) -> list[str]:
+    """What a module warned of, a line each; no more of them than a Pi may send in good faith."""
+    return [one_line(warning) for warning in (result.get("warnings") or ())[:WARNINGS_SHOWN]]
 
 
 def cause(result: dict[str, Any]) -> str:

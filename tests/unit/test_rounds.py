@@ -78,14 +78,12 @@ def test_the_journal_has_a_line_for_each_result() -> None:
         ],
         "refused": [{"key": "bookworm-3-1", "reason": "not its lease"}],
         "lost": ["bookworm-4-1"],
-        "left_out": ["job 'bookworm-5-1' can't be used: a name is missing"],
     }
     assert list(farm_journal.news(result)) == [
         "bookworm-1-1 built",
         "bookworm-2-1 failed: no cups.h [2J",
         "refused: key=bookworm-3-1 reason=not its lease",
         "lost: bookworm-4-1",
-        "left out: job 'bookworm-5-1' can't be used: a name is missing",
     ]
 
 
@@ -97,6 +95,36 @@ def test_a_failure_has_its_cause_in_one_line() -> None:
     assert farm_journal.cause({"msg": "", "stderr": "rsync:\n no route"}) == "rsync: no route"
     assert farm_journal.cause({}) == "no reason given"
     assert farm_journal.cause({"msg": "Task failed: Module failed: no disk"}) == "no disk"
+
+
+WARNER = """#!/usr/bin/python
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+for number in range(30):
+    module.warn(f"no project\\x1b[2J {number}")
+module.exit_json()
+"""
+
+
+def test_the_journal_has_what_modules_warn_of_and_no_more_than_it_can_take(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/warner.py").write_text(WARNER)
+    play = {"hosts": "all", "connection": "local", "gather_facts": False, "tasks": [{"warner": {}}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    said = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "pi1,"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
+        | {
+            "ANSIBLE_STDOUT_CALLBACK": "farm_journal",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "callback_plugins"),
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert said == [f"pi1: no project [2J {number}" for number in range(20)]
 
 
 def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_path: Path) -> None:
