@@ -17,11 +17,10 @@ from builder import log as build_log
 from builder.config import Config
 from builder.job import Job, Result, WheelFile
 from builder.rootfs import Rootfs
-from builder.spool import Spool
+from builder.spool import LONGEST_WAIT_S, Spool
 from builder.systemd import Outcome, UnitError
 
 _BACKOFF_FIRST_S = 30.0
-_BACKOFF_MAX_S = 600.0
 _UNPACKED_FACTOR = 8
 _MEMORY_OF_A_COMPILER = 512 << 20
 logger = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ def memory_bytes() -> int:
 
 def backoff_s(failures: int) -> float:
     """Seconds to wait after the `failures`th time that a sdist couldn't be fetched."""
-    return min(_BACKOFF_FIRST_S * 2.0 ** (failures - 1), _BACKOFF_MAX_S)
+    return min(_BACKOFF_FIRST_S * 2.0 ** (failures - 1), LONGEST_WAIT_S)
 
 
 class Builder:
@@ -108,7 +107,7 @@ class Builder:
         try:
             self.units.start_root(job.key)
             self._fetch(job, place)
-            trouble = self._run(job, place, job.timeout_s)
+            trouble = self._run(job, place)
         except UnitError as error:
             # Nothing of the package has run yet, so this isn't counted against it.
             self.spool.put_back(job)
@@ -133,18 +132,15 @@ class Builder:
             trouble: Optional[str] = None
         elif self.units.is_building(job.key):
             logger.info("%s: goes on", job.key)
-            place = Place(self.config.work_dir / job.key)
-            spent_s = self.clock() - (job.started_at or self.clock())
-            left_s = None if job.timeout_s is None else max(job.timeout_s - spent_s, 1.0)
-            trouble = self._run(job, place, left_s)
+            trouble = self._run(job, Place(self.config.work_dir / job.key))
         else:
             trouble = self._interrupted(job, None)
         self.units.remove(job.key)
         return trouble
 
-    def _run(self, job: Job, place: Place, timeout_s: Optional[float]) -> Optional[str]:
+    def _run(self, job: Job, place: Place) -> Optional[str]:
         try:
-            outcome = self.units.build(job.key, timeout_s)
+            outcome = self.units.build(job.key)
             self._finish(job, place, outcome)
         except UnitError as error:
             return self._interrupted(job, f"the sandbox can't be set up: {error}")
@@ -200,7 +196,7 @@ class Builder:
     def _finish(self, job: Job, place: Place, outcome: Outcome) -> None:
         """Put the result of an ended build into the spool; raises OSError on a full disk."""
         self.units.end_processes(job.key)
-        log, truncated = build_log.trimmed(place.log, self.config.log_max_bytes)
+        log = build_log.trimmed(place.log, self.config.log_max_bytes)
         why: Optional[str] = None
         taken: Optional[WheelFile] = None
         copy = self.spool.tmp / f"{job.key}.whl"
@@ -215,6 +211,7 @@ class Builder:
                     scratch=place.sdist,
                     max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
                 )
+                log += _missing(found.missing_libraries)
             except (wheel.WheelError, inspect.InspectError) as error:
                 copy.unlink(missing_ok=True)
                 taken, why = None, f"wheel refused: {error}"
@@ -222,15 +219,13 @@ class Builder:
                 copy.unlink(missing_ok=True)
                 raise
         else:
-            why = reason.of(outcome, log.decode("utf-8", "replace"), job.timeout_s)
+            why = reason.of(outcome, log.decode("utf-8", "replace"), self.config.build_timeout_s)
         result = self._result(
             job,
             "failed" if taken is None else "built",
             why,
             wheel=taken,
             apt_packages=found.apt_packages,
-            missing_libraries=found.missing_libraries,
-            log_truncated=truncated,
         )
         try:
             self.spool.finish(result, log, copy if taken else None)
@@ -247,8 +242,6 @@ class Builder:
         *,
         wheel: Optional[WheelFile] = None,
         apt_packages: tuple[str, ...] = (),
-        missing_libraries: tuple[str, ...] = (),
-        log_truncated: bool = False,
     ) -> Result:
         now = self.clock()
         started = job.started_at if job.started_at is not None else now
@@ -262,9 +255,16 @@ class Builder:
             duration_s=round(max(now - started, 0.0), 3),
             wheel=wheel,
             apt_packages=apt_packages,
-            missing_libraries=missing_libraries,
-            log_truncated=log_truncated,
         )
+
+
+def _missing(libraries: tuple[str, ...]) -> bytes:
+    """What a log says of libraries that the wheel wants and no package of the release has."""
+    if not libraries:
+        return b""
+    return (
+        f"\nIn no package of the release is what the wheel needs: {' '.join(libraries)}\n".encode()
+    )
 
 
 def _iso(seconds: float) -> str:

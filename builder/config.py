@@ -49,6 +49,8 @@ class Config:
     sdist_max_bytes: int = 1 << 30
     wheel_max_bytes: int = 1 << 30
     log_max_bytes: int = 4 << 20
+    # wheel-build@ has it from the role; this is for words alone.
+    build_timeout_s: float = 10800.0
     fetch_attempts: int = 8
     fetch_timeout_s: float = 600.0
     interruptions_max: int = 3

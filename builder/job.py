@@ -47,9 +47,7 @@ class Job:
     version: str
     release: str
     sdist: Sdist
-    python_version: str = ""
     priority: int = 0
-    timeout_s: Optional[float] = None
     queued_at: float = 0.0
     started_at: Optional[float] = None
     not_before: float = 0.0
@@ -82,8 +80,6 @@ class Result:
     duration_s: float
     wheel: Optional[WheelFile] = None
     apt_packages: tuple[str, ...] = ()
-    missing_libraries: tuple[str, ...] = ()
-    log_truncated: bool = False
 
 
 def parse(document: Any) -> Job:

@@ -35,8 +35,10 @@ _AGAIN_S = 600.0
 _FIRST_SANE_TIME = 1767225600.0
 _CGROUP_CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
 _BACKEND = Path(__file__).with_name("trial_backend.py")
-_UNITS = tuple(
-    Path("/etc/systemd/system") / name for name in ("wheel-root@.service", "wheel-build@.service")
+_SANDBOX = (
+    Path("/etc/systemd/system/wheel-root@.service"),
+    Path("/etc/systemd/system/wheel-build@.service"),
+    Path("/etc/nftables.d/builder.nft"),
 )
 logger = logging.getLogger(__name__)
 
@@ -163,7 +165,7 @@ class Preflight:
             outcome = self.units.build(TRIAL_KEY, _TRIAL_LIMIT_S)
             self.units.end_processes(TRIAL_KEY)
             if not outcome.succeeded:
-                log, _ = build_log.trimmed(place.log, self.config.log_max_bytes)
+                log = build_log.trimmed(place.log, self.config.log_max_bytes)
                 why = reason.of(outcome, log.decode("utf-8", "replace"), _TRIAL_LIMIT_S)
                 return Verdict(fingerprint, f"the trial build failed: {why}", {})
             copy = self.config.spool_dir / "tmp" / "trial.whl"
@@ -195,7 +197,7 @@ class Preflight:
             repr((status.st_ino, status.st_mtime_ns, status.st_size)),
             Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"),
             repr(tuple(os.uname())),
-            *(path.read_text(encoding="utf-8") for path in _UNITS if path.exists()),
+            *(path.read_text(encoding="utf-8") for path in _SANDBOX if path.exists()),
         ]
         return hashlib.sha256("\0".join(seen).encode()).hexdigest()
 

@@ -46,10 +46,10 @@ _ECHO = re.compile(
 )
 
 
-def of(outcome: Outcome, log: str, limit_s: Optional[float] = None) -> str:
+def of(outcome: Outcome, log: str, limit_s: float) -> str:
     """Return why a build that ended with `outcome` failed, in at most 200 characters."""
     if outcome.result == "timeout":
-        return "timeout" if limit_s is None else f"timeout: not finished after {limit_s:.0f} s"
+        return f"timeout: not finished after {limit_s:.0f} s"
     if outcome.result == "oom-kill":
         return "out of memory: the build needed more than the sandbox may have"
     if outcome.result in ("signal", "core-dump"):

@@ -24,6 +24,8 @@ from builder import files
 from builder.job import Job, JobError, Result, check_key, dump, parse
 
 _STATES = ("jobs", "running", "done")
+LONGEST_WAIT_S = 600.0
+"""A job that is to wait longer got its time from a clock that has been set back since."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ class Spool:
             ready = [
                 job
                 for job in self._snapshot().queued
-                if job.not_before <= now and release in (None, job.release)
+                if not now < job.not_before <= now + LONGEST_WAIT_S
+                and release in (None, job.release)
             ]
             if not ready:
                 return None

@@ -49,8 +49,9 @@ class Units:
         """
         state = self._show(key)["ActiveState"]
         # A start would run a build anew that has failed, in the root that it left.
-        ended = self._start(key, timeout_s) if state == "inactive" else self._wait(key, timeout_s)
-        if not ended:
+        if state != "inactive":
+            self._wait(key)
+        elif not self._start(key, timeout_s):
             self._systemctl("stop", f"wheel-build@{key}.service")
             return Outcome("timeout")
         return self.outcome(key)
@@ -64,15 +65,11 @@ class Units:
             return False
         return True
 
-    def _wait(self, key: str, timeout_s: float | None) -> bool:
-        """Wait for a build that was started before; return whether it ended within `timeout_s`."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    def _wait(self, key: str) -> None:
+        """Wait for a build that was started before."""
         # By looking: a start waits too, but begins it anew if it fails at this very moment.
         while self._show(key)["ActiveState"] in ("activating", "deactivating"):
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
             time.sleep(_POLL_S)
-        return True
 
     def is_building(self, key: str) -> bool:
         """Whether the build of `key` runs or has ended without being looked at."""

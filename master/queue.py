@@ -209,7 +209,6 @@ def _job(lease: Any) -> dict[str, Any]:
         "project": lease.project,
         "version": lease.version,
         "release": lease.target,
-        "python_version": lease.python_version,
         "priority": lease.priority,
         "sdist": {
             "filename": lease.filename,

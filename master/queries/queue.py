@@ -64,7 +64,7 @@ UPDATE jobs SET revoking = true
 
 LEASES = """
 SELECT b.name AS builder, t.name AS target, j.job_id, j.attempt, j.handed_at, j.revoking,
-       j.priority, p.name AS project, v.version, t.python_version, f.filename, f.url, f.sha256,
+       j.priority, p.name AS project, v.version, f.filename, f.url, f.sha256,
        f.size_bytes
   FROM jobs j
   JOIN builders b ON b.builder_id = j.builder_id

@@ -143,8 +143,6 @@ class Farm:
             if forge
             else None,
             "apt_packages": ["liblzo2-2"] if forge else [],
-            "missing_libraries": [],
-            "log_truncated": False,
         }
         folder = self.config.incoming / builder / key
         folder.mkdir(parents=True)

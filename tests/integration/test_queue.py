@@ -51,7 +51,6 @@ def test_a_new_builder_gets_work_in_the_next_claim(nine: Farm) -> None:
         "project": "demo",
         "version": "1.8",
         "release": "bookworm",
-        "python_version": "3.11",
         "priority": 0,
         "sdist": {
             "filename": "demo-1.8.tar.gz",

@@ -121,8 +121,8 @@ class FakeUnits:
             (self.work / key / name).mkdir(parents=True)
         (self.work / key / "log").touch()
 
-    def build(self, key: str, timeout_s: float | None = None) -> Outcome:
-        self.calls.append(f"build {key} {timeout_s}")
+    def build(self, key: str, timeout_s: float | None = None) -> Outcome:  # noqa: ARG002 -- systemd.Units has it
+        self.calls.append(f"build {key}")
         return self.act(self.work / key)
 
     def is_building(self, key: str) -> bool:

@@ -21,7 +21,6 @@ DOCUMENT: dict[str, Any] = {
         "sha256": "0" * 64,
         "size_bytes": 17,
     },
-    "python_version": "3.11",
     "of_a_later_version": True,
 }
 

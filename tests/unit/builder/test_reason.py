@@ -35,7 +35,7 @@ def test_every_real_log_is_checked() -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_log_gives_its_cause(name: str) -> None:
     log = (LOGS / f"{name}.log").read_text(encoding="utf-8")
-    assert reason.of(FAILED, log) == REAL[name]
+    assert reason.of(FAILED, log, 600.0) == REAL[name]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_real_log_gives_its_cause(name: str) -> None:
     ],
 )
 def test_a_build_tool_s_word_is_found(log: str, says: str) -> None:
-    assert reason.of(FAILED, log) == says
+    assert reason.of(FAILED, log, 600.0) == says
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_a_hostile_line_as_long_as_a_log_is_read_to_its_end(start: str, again: s
     before = signal.signal(signal.SIGVTALRM, give_up)
     signal.setitimer(signal.ITIMER_VIRTUAL, 60)
     try:
-        assert reason.of(FAILED, log).startswith(log[:100])
+        assert reason.of(FAILED, log, 600.0).startswith(log[:100])
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
 
 
 def test_a_reason_stays_one_short_line() -> None:
-    found = reason.of(FAILED, "error: " + "x" * 5000)
+    found = reason.of(FAILED, "error: " + "x" * 5000, 600.0)
     assert len(found) == 200
     assert found.endswith("…")

@@ -10,7 +10,7 @@ import pytest
 
 from builder import files
 from builder.job import Job, Result, WheelFile
-from builder.spool import Spool
+from builder.spool import LONGEST_WAIT_S, Spool
 from tests.unit.builder.helpers import job
 
 
@@ -62,6 +62,12 @@ def test_a_job_waits_for_its_time(spool: Spool) -> None:
     again = spool.take(200.0)
     assert again is not None
     assert again.started_at == 200.0
+
+
+def test_a_job_does_not_wait_for_a_time_that_a_clock_ahead_gave(spool: Spool) -> None:
+    first = taken(spool)
+    spool.put_back(first.waiting(not_before=100.0 + LONGEST_WAIT_S + 1))
+    assert spool.take(100.0) is not None
 
 
 def test_a_job_for_another_release_stays_queued(spool: Spool) -> None:

@@ -85,7 +85,7 @@ def test_a_sandbox_that_was_not_set_up_is_the_pi_s_fault(
         Units().build(KEY)
 
 
-def test_a_job_s_own_time_limit_stops_its_build(systemctl: Path) -> None:
+def test_a_trial_s_own_time_limit_stops_it(systemctl: Path) -> None:
     says(systemctl, "inactive", "success", 0)
     (systemctl / "tenths").write_text("9")
     assert Units().build(KEY, 0.05) == Outcome("timeout")
@@ -105,8 +105,7 @@ def test_a_build_that_failed_while_nobody_looked_is_not_begun_again(
     systemctl: Path, result: str, status: int, outcome: Outcome
 ) -> None:
     says(systemctl, "failed", result, status)
-    # Its time being over doesn't change how it ended.
-    assert Units().build(KEY, 0.0) == outcome
+    assert Units().build(KEY) == outcome
     assert starts(systemctl) == []
 
 
@@ -117,7 +116,7 @@ def test_a_build_under_way_is_waited_for_and_not_begun_again(
     monkeypatch.setattr(systemd, "_POLL_S", 0.0)
     says(systemctl, active, "success", 0)
     says(systemctl, "failed", "exit-code", 1, name="later")
-    assert Units().build(KEY, 60.0) == Outcome("exit-code", 1)
+    assert Units().build(KEY) == Outcome("exit-code", 1)
     assert starts(systemctl) == []
 
 
@@ -130,13 +129,6 @@ def test_a_build_that_was_stopped_before_it_was_looked_at_is_not_begun_again(
     with pytest.raises(UnitError, match="it is inactive"):
         Units().build(KEY)
     assert starts(systemctl) == []
-
-
-def test_a_build_under_way_has_no_more_time_than_is_left(systemctl: Path) -> None:
-    says(systemctl, "activating", "success", 0)
-    assert Units().build(KEY, 0.0) == Outcome("timeout")
-    calls = (systemctl / "calls").read_text().splitlines()
-    assert calls[-1] == f"--no-ask-password stop wheel-build@{KEY}.service"
 
 
 def test_a_new_root_is_for_a_new_build(systemctl: Path) -> None:

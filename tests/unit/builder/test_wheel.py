@@ -80,8 +80,7 @@ def test_a_folder_that_can_not_be_read_is_refused(
 def test_a_long_log_keeps_its_head_and_its_tail(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"HEAD" + b"x" * 10_000 + b"TAIL")
-    kept, truncated = log.trimmed(path, 1000)
-    assert truncated
+    kept = log.trimmed(path, 1000)
     assert len(kept) <= 1000
     assert kept.startswith(b"HEAD")
     assert kept.endswith(b"TAIL")
@@ -91,5 +90,5 @@ def test_a_long_log_keeps_its_head_and_its_tail(tmp_path: Path) -> None:
 def test_a_short_log_is_kept_whole(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"all of it")
-    assert log.trimmed(path, 1000) == (b"all of it", False)
-    assert log.trimmed(tmp_path / "none", 1000) == (b"", False)
+    assert log.trimmed(path, 1000) == b"all of it"
+    assert log.trimmed(tmp_path / "none", 1000) == b""
