@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import dropwhile
 from typing import Any
 
 from master import reported, state
@@ -115,6 +116,7 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
     fleets: defaultdict[int, list[Any]] = defaultdict(list)
     for builder in builders:
         fleets[builder.target_id].append(builder)
+    _bring_forward(cursor, builders)
     leased = 0
     for target_id, fleet in sorted(fleets.items()):
         ready = [b for b in fleet if b.due and not b.missing_since and not b.refuses]
@@ -139,6 +141,21 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
             idle = [b for b in ready if b.held == 0 and b.builder_id not in got]
             _revoke(cursor, fleet, len(idle))
     return leased
+
+
+def _bring_forward(cursor: Cursor, builders: Sequence[Any]) -> None:
+    """Asks for jobs back that were named after they were leased, and wait behind others.
+
+    A spool keeps the order in which its jobs came. Given back, they are leased anew, to its front.
+    """
+    cursor.execute(sql.LEASED_FIRST, {"priority": ASKED_FOR})
+    named = {row.job_id for row in cursor.fetchall()}
+    for builder in builders if named else ():
+        report = reported.parse(builder.report)
+        queued = report.queued if report else ()
+        for key in dropwhile(lambda key: key.job_id in named, queued):
+            if key.job_id in named:
+                cursor.execute(sql.REVOKE, _lease_of(builder, key))
 
 
 def _take_back(cursor: Cursor, fleet: Sequence[Any]) -> None:

@@ -88,7 +88,7 @@ def _again(cursor: Cursor, job: Any, candidate: Candidate, planned: Planned, now
     elif job.state == "pending" and job.upstream_file_id != candidate.upstream_file_id:
         # Its sdist went, and there is another; of a project that no sync reads only this sees it.
         cursor.execute(sql.REQUEUE, bound)
-    elif job.state == "pending":
+    else:
         cursor.execute(sql.RAISE, bound)
     return int(job.job_id)
 

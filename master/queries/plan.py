@@ -48,7 +48,7 @@ UPDATE jobs
 
 RAISE = """
 UPDATE jobs SET priority = %(priority)s
- WHERE job_id = %(job_id)s AND state = 'pending' AND priority < %(priority)s
+ WHERE job_id = %(job_id)s AND state IN ('pending', 'leased') AND priority < %(priority)s
 """
 
 FOLLOWED = "SELECT project_id, name FROM projects WHERE followed ORDER BY name"

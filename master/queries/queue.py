@@ -62,6 +62,10 @@ UPDATE jobs SET revoking = true
    AND state = 'leased' AND NOT revoking
 """
 
+LEASED_FIRST = """
+SELECT job_id FROM jobs WHERE state = 'leased' AND priority >= %(priority)s
+"""
+
 LEASES = """
 SELECT b.name AS builder, t.name AS target, j.job_id, j.attempt, j.handed_at, j.revoking,
        j.priority, p.name AS project, v.version, f.filename, f.url, f.sha256,

@@ -95,6 +95,22 @@ def test_what_was_asked_for_by_name_doesnt_wait_for_a_full_spool(nine: Farm) -> 
     assert nine.claims(TWO).leased == 0
 
 
+def test_what_was_asked_for_by_name_is_brought_forward_in_a_spool(nine: Farm) -> None:
+    first, second, third = nine.keys("pi1", {"pi1": "bookworm"})
+    nine.gather(pi1=said(running=[first], queued=[second, third]))
+    nine.rows("UPDATE jobs SET priority = 100 WHERE job_id = %s", int(third.split("-")[1]))
+    assert nine.claim()["pi1"].revoke == [third]
+    nine.gather(pi1=said(running=[first], queued=[second]))
+    handout = nine.claim()["pi1"]
+    anew = third.removesuffix("-1") + "-2"
+    assert (handout.jobs[0]["key"], handout.jobs[0]["priority"]) == (anew, 100)
+    # It is in front of what isn't named now, and so are others that are.
+    nine.gather(pi1=said(running=[first], queued=[anew, second]))
+    nine.rows("UPDATE jobs SET priority = 100 WHERE job_id = %s", int(second.split("-")[1]))
+    assert nine.claim()["pi1"].revoke == []
+    assert {count for _, _, count in attempts(nine)} == {0}
+
+
 def test_a_builder_that_leaves_the_inventory_gives_its_jobs_back(nine: Farm) -> None:
     nine.claim(TWO)
     nine.claim({"pi2": "bookworm"})
