@@ -352,6 +352,11 @@ def test_a_clock_that_was_set_back_keeps_no_builder_waiting(nine: Farm) -> None:
     assert nine.value("SELECT updated_at FROM sync_state WHERE key = 'last_round'") == nine.now
 
 
+def test_a_round_without_a_builder_is_a_round_too(farm: Farm) -> None:
+    farm.gather()
+    assert farm.value("SELECT updated_at FROM sync_state WHERE key = 'last_round'") == farm.now
+
+
 def test_what_a_missing_builder_never_got_goes_back_at_once(nine: Farm) -> None:
     nine.claim(TWO)
     assert len(nine.gather(pi1=None, pi2=said()).lost) == 3
