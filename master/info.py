@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, named as one
 
-from master import db
+from master import db, key
 from master.config import Config
 from master.snapshot import Builder, Counts, Failure, Info, Left, Note, Run, Running, TargetResult
-
-_KEY = re.compile(r"[a-z][a-z0-9]*-([0-9]{1,18})-([0-9]{1,9})")
 
 _COUNTS = """
 SELECT t.name,
@@ -92,10 +89,9 @@ SELECT t.name,
 """
 
 _FAILURES = """
-SELECT p.name AS project, v.version, t.name AS target, j.reason, b.build_id
+SELECT p.name AS project, v.version, t.name AS target, j.reason
   FROM jobs j JOIN targets t USING (target_id)
   JOIN versions v USING (version_id) JOIN projects p USING (project_id)
-  LEFT JOIN builds b ON b.job_id = j.job_id AND b.attempt = j.attempt
  WHERE j.state = 'failed' AND j.finished_at >= %(since)s
    AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
    AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
@@ -144,7 +140,7 @@ def read(
             targets=counts,
             builders=_builders(cursor, chosen, now),
             notes=notes,
-            run=None if since is None else _run(cursor, config, chosen, since, list(counts)),
+            run=None if since is None else _run(cursor, chosen, since, list(counts)),
         )
 
 
@@ -199,20 +195,18 @@ def _first_running(running: object) -> tuple[int, int, datetime | None] | None:
     """Job, attempt and start of the first build in a report; None when it makes no sense."""
     if not isinstance(running, list) or not running or not isinstance(running[0], dict):
         return None
-    match = _KEY.fullmatch(str(running[0].get("key")))
-    if not match:
+    found = key.parse(running[0].get("key"))
+    if found is None:
         return None
     try:
         started = datetime.fromisoformat(str(running[0].get("started_at")))
         started = started if started.tzinfo else started.replace(tzinfo=UTC)
     except ValueError:
         started = None
-    return int(match[1]), int(match[2]), started
+    return found.job_id, found.attempt, started
 
 
-def _run(
-    cursor: Any, config: Config, chosen: dict[str, Any], since: datetime, targets: list[str]
-) -> Run:
+def _run(cursor: Any, chosen: dict[str, Any], since: datetime, targets: list[str]) -> Run:
     left = {
         row.name: Left(
             jobs=row.jobs,
@@ -231,9 +225,6 @@ def _run(
             row.version,
             row.target,
             row.reason,
-            f"{config.site_url}/project/{row.project}/log/{row.build_id}.txt"
-            if row.build_id
-            else None,
         )
         for row in _rows(cursor, _FAILURES, chosen)
     )

@@ -58,7 +58,6 @@ class Failure:
     version: str
     target: str
     reason: str
-    log_url: str | None
 
 
 @dataclass(frozen=True)

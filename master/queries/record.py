@@ -84,8 +84,3 @@ SELECT b.name AS builder, t.name AS target, j.job_id, j.attempt
   FROM jobs j JOIN builders b USING (builder_id) JOIN targets t ON t.target_id = j.target_id
  WHERE j.state = 'leased'
 """
-
-FILES = """
-SELECT p.name, f.filename
-  FROM files f JOIN versions v USING (version_id) JOIN projects p USING (project_id)
-"""

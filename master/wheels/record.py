@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +26,7 @@ from master.wheels import result as results
 from master.wheels import retag, verify
 from master.wheels.refused import WheelRefusedError
 from master.wheels.result import Result
-from master.wheels.store import Intent, Store
+from master.wheels.store import Intent, Store, remove_any
 
 MAX_BUILD_TAGS = 100
 
@@ -85,7 +84,7 @@ class Recorder:
             job = self._job(builder, parsed)
             assert parsed is not None
         except RefusedError:
-            _remove(folder)
+            remove_any(folder)
             raise
         target = Target(**{name: getattr(job, name) for name in Target.__dataclass_fields__})
         result = results.read(folder, key, job.leased_at, now)
@@ -107,7 +106,7 @@ class Recorder:
                 f"the disk of the database {self._config.database.host} is full: make room there; "
                 f"the next round records {key}"
             ) from error
-        _remove(folder)
+        remove_any(folder)
         self._store.forget(key)
         return recorded
 
@@ -323,14 +322,7 @@ class Recorder:
             }
         for folder in self._config.incoming.glob("*/*"):
             if (folder.parent.name, folder.name) not in waited:
-                _remove(folder)
-
-
-def recorded_files(conn: Connection) -> list[tuple[str, str]]:
-    """Project and file name of every wheel that is recorded."""
-    with db.transaction(conn) as cursor:
-        cursor.execute(sql.FILES)
-        return [(row.name, row.filename) for row in cursor.fetchall()]
+                remove_any(folder)
 
 
 def _facts(path: Path) -> tuple[int, str]:
@@ -345,10 +337,3 @@ def _no_room(error: OSError, state_dir: Path) -> Exception:
         f"the disk of the master is full ({error.filename or state_dir}): make room there "
         f"(df -h {state_dir}); nothing is half done, and the next round goes on"
     )
-
-
-def _remove(folder: Path) -> None:
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
-    else:
-        folder.unlink(missing_ok=True)

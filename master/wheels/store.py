@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +75,7 @@ class Store:
         keys = {intent.key for intent in found}
         for path in self._intents.glob("*"):
             if path.name.partition(".")[0] not in keys:
-                _remove_any(path)
+                remove_any(path)
         return found
 
     def undo(self, intent: Intent) -> None:
@@ -91,16 +90,6 @@ class Store:
         """The intent is fulfilled."""
         shutil.rmtree(self._intents / f"{key}.d", ignore_errors=True)
         (self._intents / f"{key}.json").unlink(missing_ok=True)
-
-    def compare(self, recorded: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
-        """Paths that are recorded and not here, and that are here and not recorded."""
-        wanted = set()
-        for project, filename in recorded:
-            wanted |= {f"{project}/{filename}", f"{project}/{filename}{METADATA_SUFFIX}"}
-        here = {
-            str(path.relative_to(self._store)) for path in self._store.rglob("*") if path.is_file()
-        }
-        return sorted(wanted - here), sorted(here - wanted)
 
     def _remove(self, target: Path) -> None:
         metadata = _metadata(target)
@@ -140,7 +129,8 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_any(path: Path) -> None:
+def remove_any(path: Path) -> None:
+    """A file, a folder with all in it, a link itself, or nothing."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

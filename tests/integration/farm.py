@@ -18,7 +18,6 @@ from master.pypi import UpstreamFile, UpstreamProject, UpstreamVersion
 from master.queue import Claims
 from master.sync import Synced
 from master.wheels import record
-from master.wheels.store import Store
 from tests.forge import BOOKWORM, TRIXIE, Forge
 from tests.integration.cluster import Cluster
 
@@ -154,10 +153,18 @@ class Farm:
     def differences(self) -> list[str]:
         """What doesn't agree among jobs, builds, files, the store and the folders on the way."""
         found = []
-        with self.connect("readonly") as conn:
-            missing, orphans = Store(self.config).compare(record.recorded_files(conn))
-        found += [f"{path} is recorded and not in the store" for path in missing]
-        found += [f"{path} is in the store and not recorded" for path in orphans]
+        recorded = {
+            f"{project}/{filename}{suffix}"
+            for project, filename in self.rows(
+                "SELECT p.name, f.filename FROM files f"
+                " JOIN versions USING (version_id) JOIN projects p USING (project_id)"
+            )
+            for suffix in ("", ".metadata")
+        }
+        store = self.config.store
+        stored = {str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()}
+        found += [f"{path} is recorded and not in the store" for path in recorded - stored]
+        found += [f"{path} is in the store and not recorded" for path in stored - recorded]
         for folder in (self.config.intents, self.config.incoming):
             found += [f"{path} was left" for path in folder.rglob("*") if path.is_file()]
         queries = {
