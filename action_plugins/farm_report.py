@@ -228,13 +228,13 @@ def standstill(info: dict[str, Any]) -> str | None:
     for what in ("round", "claims"):
         if what in trouble:
             return trouble[what]
-    if not run["outstanding"]:
+    if not run["outstanding"] and info["publishing_for_s"] is None:
         return trouble.get("publish", "all is built, but not all is published")
     return None
 
 
 class Patience:
-    """For how long one kind of problem has lasted without a break."""
+    """For how long there has been a problem, of whatever kind, without a break."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s

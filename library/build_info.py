@@ -80,6 +80,10 @@ trouble:
   description: What keeps the farm from its work, by kind, in words.
   type: dict
   returned: always
+publishing_for_s:
+  description: For how many seconds pages and wheels have been on their way to the site.
+  type: float
+  returned: while they are
 site_url:
   description: Where the site is.
   type: str
@@ -123,6 +127,7 @@ def described(state: Info) -> dict[str, Any]:
             "stuck": report.stuck(state),
         }
     data["trouble"] = report.trouble(state)
+    data["publishing_for_s"] = report.publishing_for_s(state)
     return data
 
 

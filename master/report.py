@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from master.leases import LONGEST_ROUND
 from master.snapshot import Builder, Info, Note
 
 BUILDERS_SHOWN = 12
 FAILURES_SHOWN = 50
 HAPPENS = ("sync", "publish", "round")
-ROUND_IS_LATE_AFTER = timedelta(minutes=5)
+LONGEST_PUBLISH = timedelta(hours=2)
+"""systemd ends a round that takes longer."""
 
 
 def duration(seconds: float) -> str:
@@ -131,7 +133,8 @@ def trouble(info: Info) -> dict[str, str]:
     # What a clock noted that was ahead must hide nothing; what of it still holds is noted again.
     notes = {what: note for what, note in info.notes.items() if not _is_ahead(info, note)}
     ended = info.notes.get("last_round")
-    if ended and abs(info.now - ended.updated_at) > ROUND_IS_LATE_AFTER:
+    late = ended and abs(info.now - ended.updated_at) > LONGEST_ROUND
+    if ended and late and publishing_for_s(info) is None:
         when = _ago(info, ended)
         if _is_ahead(info, ended):
             when = f"at {clock(ended.updated_at)}, by a clock that was ahead"
@@ -149,6 +152,16 @@ def trouble(info: Info) -> dict[str, str]:
     return lines
 
 
+def publishing_for_s(info: Info) -> float | None:
+    """For how long pages and wheels have been on their way to the site; None while none are."""
+    began = info.notes.get("publish_began")
+    ends = [info.notes.get(key) for key in ("last_publish", "last_publish_error")]
+    if began is None or any(end and end.updated_at >= began.updated_at for end in ends):
+        return None
+    taken = info.now - began.updated_at
+    return taken.total_seconds() if timedelta() <= taken < LONGEST_PUBLISH else None
+
+
 def progress(info: Info) -> list[str]:
     """The run as it stands: what is left and for how long, then what each builder does."""
     run = info.run
@@ -156,8 +169,12 @@ def progress(info: Info) -> list[str]:
         return []
     elapsed = duration((info.now - run.since).total_seconds())
     if not run.outstanding:
-        left_over = f"{count(run.unpublished, 'project')} to publish"
-        state = left_over if run.unpublished else "all published"
+        state = "all published"
+        if run.unpublished:
+            state = f"{count(run.unpublished, 'project')} to publish"
+            on_its_way_s = publishing_for_s(info)
+            if on_its_way_s is not None:
+                state += f", on the way for {duration(on_its_way_s)}"
         return [f"{elapsed}: nothing left to build, {state}", *indent(trouble(info).values())]
     eta = eta_s(info)
     if eta is None:
@@ -201,6 +218,9 @@ def status(info: Info) -> list[str]:
         for b in sorted(info.builders, key=lambda b: (b.target, b.name))
     ]
     happened = [(f"last {w}", _ago(info, info.notes.get(f"last_{w}"))) for w in HAPPENS]
+    on_its_way_s = publishing_for_s(info)
+    if on_its_way_s is not None:
+        happened.append(("publishing", f"for {duration(on_its_way_s)}"))
     return [
         f"{info.site_url} at {clock(info.now)}",
         "",
@@ -218,7 +238,7 @@ def status(info: Info) -> list[str]:
 
 
 def _is_ahead(info: Info, note: Note) -> bool:
-    return note.updated_at - info.now > ROUND_IS_LATE_AFTER
+    return note.updated_at - info.now > LONGEST_ROUND
 
 
 def _ago(info: Info, note: Note | None) -> str:

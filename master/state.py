@@ -8,7 +8,16 @@ from typing import Literal
 from master.db import Cursor
 from master.queries import state as sql
 
-Key = Literal["last_sync", "last_sync_error", "last_round", "last_collect_error", "claims_paused"]
+Key = Literal[
+    "last_sync",
+    "last_sync_error",
+    "last_round",
+    "last_collect_error",
+    "claims_paused",
+    "publish_began",
+    "last_publish",
+    "last_publish_error",
+]
 
 
 def note(cursor: Cursor, key: Key, value: str, now: datetime) -> None:

@@ -26,6 +26,7 @@ from typing import Any
 
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 
+from master import state
 from master.config import Config
 from master.errors import FarmError
 from master.site import people, queries, simple, tree
@@ -75,6 +76,10 @@ def rendered(conn: connection, config: Config) -> Rendered:
     Raises UnwritableError, and leaves whole files then, and projects that stay dirty. Raises
     EmptyDatabaseError with nothing done: the site is what is left of a database that was lost.
     """
+    if outdated(conn, config):
+        # It may take long: who asks for the farm's state is told that it is under way.
+        with conn, conn.cursor() as cursor:
+            state.note(cursor, "publish_began", "", datetime.now(UTC))
     try:
         with _snapshot(conn) as cursor:
             _check_database(cursor, config)
@@ -118,9 +123,9 @@ def published(conn: connection, config: Config) -> int:
         return 0
     carried = listed(config)
     since = [(name, datetime.fromisoformat(moment)) for name, moment in carried.items()]
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     with conn, conn.cursor() as cursor:
-        clean = queries.mark_published(cursor, since, now)
+        clean = queries.mark_clean(cursor, since)
+        state.note(cursor, "last_publish", f"{len(since)} projects", datetime.now(UTC))
     for name in (_CARRIED, _REMOVED, *(f"{name}.list" for name in LISTS)):
         (folder / name).unlink(missing_ok=True)
     return clean
@@ -129,7 +134,7 @@ def published(conn: connection, config: Config) -> int:
 def note_failure(conn: connection, error: str) -> None:
     """Note why carrying failed, for those who ask for the farm's state."""
     with conn, conn.cursor() as cursor:
-        queries.note_failure(cursor, error)
+        state.note(cursor, "last_publish_error", error, datetime.now(UTC))
 
 
 class _Rendering:

@@ -42,10 +42,6 @@ _ALL_DIRTY = "UPDATE projects SET dirty_since = now()"
 _CLEAN = """
     UPDATE projects SET dirty_since = NULL WHERE name = %(name)s AND dirty_since = %(dirty_since)s
 """
-_NOTE = """
-    INSERT INTO sync_state (key, value, updated_at) VALUES (%(key)s, %(value)s, now())
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
-"""
 _PROJECTS = """
     SELECT project_id, name, display_name FROM projects WHERE name = ANY(%(names)s) ORDER BY name
 """
@@ -115,22 +111,13 @@ def mark_all_dirty(cursor: Any) -> int:
     return int(cursor.rowcount)
 
 
-def mark_published(cursor: Any, carried: Iterable[tuple[str, datetime]], value: str) -> int:
-    """Note that projects were carried as they were since their moment; returns how many are clean.
-
-    The value is what sync_state says of the last publish.
-    """
+def mark_clean(cursor: Any, carried: Iterable[tuple[str, datetime]]) -> int:
+    """Note that projects were carried as they were since their moment; returns how many are."""
     clean = 0
     for name, dirty_since in carried:
         cursor.execute(_CLEAN, {"name": name, "dirty_since": dirty_since})
         clean += cursor.rowcount
-    cursor.execute(_NOTE, {"key": "last_publish", "value": value})
     return clean
-
-
-def note_failure(cursor: Any, error: str) -> None:
-    """Note that a publish failed, and why."""
-    cursor.execute(_NOTE, {"key": "last_publish_error", "value": error})
 
 
 def knows_wheels(cursor: Any) -> bool:

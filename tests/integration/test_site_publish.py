@@ -329,6 +329,15 @@ def test_when_the_site_was_published_is_noted(farm: SiteFarm, conn: connection, 
     assert good > bad
 
 
+def test_that_publishing_is_under_way_is_noted(farm: SiteFarm, conn: connection) -> None:
+    began = "SELECT count(*) FROM sync_state WHERE key = 'publish_began'"
+    publish.rendered(conn, farm.config)
+    assert farm.query(began) == 0
+    farm.built(ONE)
+    publish.rendered(conn, farm.config)
+    assert farm.query(began) == 1
+
+
 def test_a_database_that_lost_everything_takes_nothing_off_the_site(
     farm: SiteFarm, conn: connection, web: Path
 ) -> None:

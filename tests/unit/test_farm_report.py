@@ -19,6 +19,7 @@ def state(left: int = 1, running_s: float | None = None, **info: Any) -> dict[st
         "run": run,
         "builders": [{"name": "pi1", "state": "idle", "queued": 0, "running": running}],
         "trouble": {},
+        "publishing_for_s": None,
         **info,
     }
 
@@ -83,3 +84,4 @@ def test_a_failed_sync_does_not_stop_a_run() -> None:
 def test_a_run_stands_still_while_it_is_not_published() -> None:
     assert standstill(state(left=0)) == "all is built, but not all is published"
     assert standstill(state(left=0, trouble={"publish": "web is down"})) == "web is down"
+    assert standstill(state(left=0, publishing_for_s=1000.0)) is None

@@ -144,9 +144,24 @@ def test_a_master_without_room_is_told() -> None:
 
 
 def test_rounds_that_stopped_are_told() -> None:
-    assert report.trouble(farm(last_round=Note("", ago(minutes=4)))) == {}
-    late = report.trouble(farm(last_round=Note("", ago(minutes=7))))
-    assert late["round"].startswith("The last round ended 7 min ago: see journalctl")
+    assert report.trouble(farm(last_round=Note("", ago(minutes=9)))) == {}
+    late = report.trouble(farm(last_round=Note("", ago(minutes=17))))
+    assert late["round"].startswith("The last round ended 17 min ago: see journalctl")
+
+
+def test_a_round_that_publishes_for_long_is_not_late() -> None:
+    round_ended, began = Note("", ago(minutes=17)), Note("", ago(minutes=16))
+    earlier, later = Note("", ago(minutes=20)), Note("", ago(minutes=1))
+    info = farm(last_round=round_ended, publish_began=began, last_publish=earlier)
+    assert report.trouble(info) == {}
+    assert report.publishing_for_s(info) == 16 * 60
+    assert report.status(info)[-2:] == ["last round    17 min ago", "publishing    for 16 min"]
+    unpublished = farm(publish_began=began, run=run(unpublished=2))
+    assert report.progress(unpublished)[0].endswith("2 projects to publish, on the way for 16 min")
+    assert report.publishing_for_s(farm(publish_began=began, last_publish=later)) is None
+    assert report.publishing_for_s(farm(publish_began=began, last_publish_error=later)) is None
+    # Cut off, and no round came after it.
+    assert report.publishing_for_s(farm(publish_began=Note("", ago(minutes=121)))) is None
 
 
 def test_a_clock_that_was_ahead_hides_no_trouble() -> None:
@@ -241,7 +256,7 @@ def test_a_target_without_builders_is_stuck_and_says_what_to_do() -> None:
 
 
 def test_the_summary_names_each_failure_in_one_line() -> None:
-    failure = Failure("pycups", "2.0.4", "bookworm", "cups/http.h:\nNo such file", None)
+    failure = Failure("pycups", "2.0.4", "bookworm", "cups/http.h:\nNo such file")
     assert report.summary(farm(run=run(failures=(failure,)))) == [
         "target    built  failed  skipped  wheels  build time",
         "bookworm      3       1        0       3  4 min 10 s",
