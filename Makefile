@@ -15,7 +15,7 @@ QUIET := ANSIBLE_DISPLAY_OK_HOSTS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
 
 .PHONY: help
 help:
-	@echo "make demo       boot a virtual fleet, build four projects from PyPI, install them on a virtual Pi"
+	@echo "make demo       boot a virtual fleet, build projects from PyPI, install them on a virtual Pi"
 	@echo "make test       prove everything: lint, units on two Pythons, integration, Molecule"
 	@echo "make unit       the units alone, in under two minutes"
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
