@@ -228,6 +228,23 @@ def test_a_wrong_number_of_versions_is_refused(farm: Farm, value: object) -> Non
     refused(farm, f"pypi_versions is '{value}': it is either \"all\"")
 
 
+def test_further_cas_are_files_with_names_of_their_own(
+    farm: Farm, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("certificates")
+    (folder / "other").mkdir()
+    proxy, other, ca = (folder / name for name in ("proxy.crt", "other/proxy.crt", "other/ca.crt"))
+    for path in (proxy, other, ca):
+        path.write_text("certificate\n")
+    farm.settings["farm_extra_authorities"] = [str(proxy)]
+    assert farm.validate().returncode == 0
+    farm.settings["farm_extra_authorities"] = [str(folder / "none.crt")]
+    refused(farm, "none.crt: it is a list of files on this machine")
+    for paths in ([str(proxy), str(other)], [str(ca)]):
+        farm.settings["farm_extra_authorities"] = paths
+        refused(farm, f"farm_extra_authorities has {paths[0]}", "a name of its own")
+
+
 @pytest.mark.parametrize("value", ["http://wheels.example.org", "https://wheels.example.org/x/"])
 def test_a_wrong_address_of_the_site_is_refused(farm: Farm, value: str) -> None:
     farm.settings["farm_site_url"] = value
