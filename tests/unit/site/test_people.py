@@ -113,6 +113,7 @@ def test_nothing_planned_and_nothing_built_are_pages_too() -> None:
 
 
 def test_the_start_page_says_how_to_use_the_farm(start: Page) -> None:
+    assert "python3 -m venv env\n. env/bin/activate" in start.codes
     assert f"pip3 install --extra-index-url {URL}/simple/ NAME" in start.codes
     bundle = "/etc/ssl/certs/ca-certificates.crt"
     assert f"[global]\nextra-index-url = {URL}/simple/\ncert = {bundle}" in start.codes
