@@ -81,9 +81,9 @@ trouble:
   type: dict
   returned: always
 publishing_for_s:
-  description: For how many seconds pages and wheels have been on their way to the site.
+  description: For how many seconds pages and wheels have been on their way to the site, or null.
   type: float
-  returned: while they are
+  returned: always
 site_url:
   description: Where the site is.
   type: str

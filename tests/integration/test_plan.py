@@ -86,6 +86,16 @@ def test_packages_come_first_and_nothing_else_is_queued(farm: Farm, plan: Plan) 
     assert "demo 1.0" not in farm.states("trixie")
 
 
+def test_a_package_that_a_builder_has_already_is_asked_back(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1", "1.2"))
+    running, next_one, last = farm.keys("pi1", {"pi1": "bookworm"})
+    farm.gather(pi1=said(running=[running], queued=[next_one, last]))
+    query = "SELECT version FROM jobs JOIN versions USING (version_id) WHERE job_id = %s"
+    outcome = plan(f"demo=={farm.value(query, int(last.split('-')[1]))}")
+    assert outcome.outstanding == {"bookworm": 1}
+    assert farm.claim()["pi1"].revoke == [last]
+
+
 def test_a_name_alone_stands_for_its_newest_version(farm: Farm, plan: Plan) -> None:
     farm.sync(upstream("demo", "1.0", "2.0", "3.0rc1"), newest=1)
     outcome = plan("demo", targets=("bookworm", "trixie"))
