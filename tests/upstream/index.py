@@ -87,6 +87,8 @@ def _project(folder: pathlib.Path, name: str, contents: dict[str, bytes]) -> Non
 class _Handler(http.server.SimpleHTTPRequestHandler):
     """Serves index.json as the page of a folder, with the type that PEP 691 asks for."""
 
+    # A client whose power is cut must not keep a thread.
+    timeout = 60
     index_pages = ("index.json",)
     extensions_map = {".json": JSON_TYPE, "": "application/octet-stream"}  # noqa: RUF012  as its base has it
 
@@ -118,5 +120,8 @@ def serve(folder: pathlib.Path, port: int, certificate: pathlib.Path) -> None:
     with _Server(("::", port), handler) as server:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(f"{certificate}.crt", f"{certificate}.key")
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        # The handshake is for the client's own thread: in accept(), a silent one would stop all.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
         server.serve_forever()
