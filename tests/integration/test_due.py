@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from master import db, due
 from master.site import publish
 from tests.integration.test_info import NOW, Farm, farm, leased
@@ -78,3 +80,11 @@ def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(fa
     assert not is_due(farm)
     with db.session(farm.config, "site") as conn:
         assert publish.outdated(conn, farm.config) == []
+
+
+def test_whatever_goes_wrong_the_round_is_to_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load() -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("master.config.load", load)
+    assert due.main() == 0
