@@ -146,6 +146,7 @@ LOGS = [
     ("plain\n\ttext é", "plain\n\ttext é"),
     ("\x1b[31;1merror:\x1b[0m no", "error: no"),
     ("\x1b]0;title\x07x\x1b]8;;url\x1b\\y\x1b(B", "xy"),
+    ("a title without an end\x1b]0;no\nis one line", "a title without an end\nis one line"),
     ("10%\r20%\r\nend", "10%\n20%\nend"),
     ("a\x00b\x9bc\x7f", "abc"),
 ]
