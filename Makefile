@@ -41,7 +41,7 @@ demo:
 venv: $(VENV)
 
 $(VENV):
-	@lab/debian-packages python3-venv python3-dev gcc libpq-dev
+	@lab/debian-packages python3-venv python3-dev gcc libpq-dev openssh-client rsync
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/control.txt
 	@touch $@
