@@ -229,7 +229,7 @@ def test_a_taken_name_gets_a_build_tag_and_its_bytes_never_change(farm: Farm, ke
     with zipfile.ZipFile(first.with_name("demo-1.0-2-cp311-cp311-linux_armv7l.whl")) as wheel:
         assert "Build: 2" in wheel.read("demo-1.0.dist-info/WHEEL").decode()
         assert wheel.read("demo.py") == b"other"
-    assert farm.differences()[:1] == [] or "built twice" in farm.differences()[0]
+    assert farm.differences() == ["built twice: (1,)"]
 
 
 def test_two_targets_that_build_the_same_pure_wheel_keep_the_first(farm: Farm) -> None:
