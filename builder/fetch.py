@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import signal
 import ssl
-import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Optional
 
@@ -34,8 +36,9 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
     def redirect_request(  # noqa: PLR0917 -- urllib's
         self, req: Any, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> Optional[urllib.request.Request]:
+        # Else urllib reads all that a redirect says besides, however much that is.
+        fp.close()
         if not newurl.startswith("https://"):
-            fp.close()
             raise FetchError(f"{req.full_url} leads to {newurl}, which is not https", lasting=True)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -50,12 +53,14 @@ def sdist(
 ) -> Path:
     """Fetch `source` into `folder` and return its path.
 
-    `timeout_s` is for the whole transfer. Raises FetchError, with nothing left in `folder`, and
-    OSError when the disk is full.
+    `timeout_s` is for the whole transfer, from the connection to the last byte. Raises FetchError,
+    with nothing left in `folder`, and OSError when the disk is full. For the main thread alone.
     """
     target = folder / source.filename
+    late = f"{source.url}: not there after {timeout_s:.0f} s"
     try:
-        _transfer(source, target, max_bytes, timeout_s, context or ssl.create_default_context())
+        with _within(timeout_s, late):
+            _transfer(source, target, max_bytes, timeout_s, context or ssl.create_default_context())
     except FetchError:
         target.unlink(missing_ok=True)
         raise
@@ -75,10 +80,30 @@ def sdist(
     return target
 
 
+@contextmanager
+def _within(limit_s: float, late: str) -> Iterator[None]:
+    """End what is inside after `limit_s` by a FetchError that says `late`.
+
+    A socket's timeout begins anew with each byte, those of headers too, so a server that trickles
+    would hold this Pi for as long as it likes. The alarm ends whatever waits.
+    """
+
+    def ring(*_: object) -> None:
+        # No OSError: of those, a connection goes on to the host's next address.
+        raise FetchError(late, lasting=False)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _transfer(
     source: Sdist, target: Path, max_bytes: int, timeout_s: float, context: ssl.SSLContext
 ) -> None:
-    deadline = time.monotonic() + timeout_s
     limit = max_bytes if source.size_bytes is None else min(source.size_bytes, max_bytes)
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _HttpsOnly())
     request = urllib.request.Request(  # noqa: S310 -- job.parse() lets https through only
@@ -91,8 +116,6 @@ def _transfer(
             received += len(chunk)
             if received > limit:
                 raise FetchError(f"{source.url} is larger than {limit} bytes", lasting=True)
-            if time.monotonic() > deadline:
-                raise FetchError(f"{source.url}: not there after {timeout_s:.0f} s", lasting=False)
             digest.update(chunk)
             stream.write(chunk)
         if answer.length:

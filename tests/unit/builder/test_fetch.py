@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import signal
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +19,13 @@ from builder.job import Sdist
 from tests.unit.builder.helpers import sha256
 
 BODY = b"an sdist" * 1000
+SLOW = {
+    "slow-headers": b"HTTP/1.0 200 OK\r\nX-Slow: ",
+    "slow-redirect": b"HTTP/1.0 302 Found\r\nLocation: /whole\r\nContent-Length: 8000\r\n\r\n",
+    "slow-body": b"HTTP/1.0 200 OK\r\nContent-Length: 8000\r\n\r\n",
+}
+# That a client left before it had all that trickles.
+LEFT = threading.Event()
 
 
 class Upstream(BaseHTTPRequestHandler):
@@ -32,10 +41,23 @@ class Upstream(BaseHTTPRequestHandler):
             self.send_header("Location", "http://localhost:1/x")
             self.end_headers()
             return
+        if kind in SLOW:
+            self.wfile.write(SLOW[kind])
+            self.trickle()
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(BODY)))
         self.end_headers()
         self.wfile.write(BODY[:100] if kind == "cut" else BODY)
+
+    def trickle(self) -> None:
+        """Send a byte now and then, for longer than the client is to wait, but not for ever."""
+        try:
+            for _ in range(50):
+                time.sleep(0.1)
+                self.wfile.write(b"x")
+        except OSError:
+            LEFT.set()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
@@ -77,7 +99,7 @@ def get(tls: Path, folder: Path, url: str, **changes: object) -> Path:
         source,
         folder,
         max_bytes=int(str(changes.get("max_bytes", 1 << 20))),
-        timeout_s=10.0,
+        timeout_s=float(str(changes.get("timeout_s", 10.0))),
         context=ssl.create_default_context(cafile=str(tls / "crt")),
     )
 
@@ -115,6 +137,25 @@ def test_what_can_not_be_had_leaves_nothing(  # noqa: PLR0917 -- fixtures and a 
     assert caught.value.lasting is lasting
     assert f"{upstream}/{path}" in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["slow-headers", "slow-body"])
+def test_a_server_that_trickles_is_left(
+    tls: Path, upstream: str, tmp_path: Path, path: str
+) -> None:
+    LEFT.clear()
+    with pytest.raises(fetch.FetchError, match=f"{path}: not there after 1 s") as caught:
+        get(tls, tmp_path, f"{upstream}/{path}", timeout_s=1.0)
+    assert not caught.value.lasting
+    assert LEFT.wait(10.0)
+    assert not list(tmp_path.iterdir())
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_what_a_redirect_says_besides_is_not_waited_for(
+    tls: Path, upstream: str, tmp_path: Path
+) -> None:
+    assert get(tls, tmp_path, f"{upstream}/slow-redirect").read_bytes() == BODY
 
 
 def test_a_network_that_is_down_passes(tls: Path, tmp_path: Path) -> None:
