@@ -19,7 +19,8 @@ from builder.job import Sdist
 
 _CHUNK = 1 << 16
 # What a server says when the file itself is the trouble: asking again from here won't cure it soon.
-_GONE = (400, 401, 403, 404, 410, 451)
+# 400, 401 and 403 may be a proxy's words, or for this Pi alone.
+_GONE = (404, 410, 451)
 
 
 class FetchError(Exception):

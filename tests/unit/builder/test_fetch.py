@@ -115,6 +115,10 @@ def test_an_sdist_comes_whole(tls: Path, upstream: str, tmp_path: Path) -> None:
     [
         ("404", {}, True, "the server says 404"),
         ("410", {}, True, "the server says 410"),
+        ("451", {}, True, "the server says 451"),
+        ("400", {}, False, "the server says 400"),
+        ("401", {}, False, "the server says 401"),
+        ("403", {}, False, "the server says 403"),
         ("503", {}, False, "the server says 503"),
         ("429", {}, False, "the server says 429"),
         ("away", {}, True, "which is not https"),
