@@ -8,9 +8,10 @@ module: build_plan
 short_description: Queue what is to be built
 description:
   - Without O(packages), queues what each target wants of the projects that the farm follows and
-    has no job for.
-  - With O(packages), queues just these, before all else; failed ones again. A project that the
-    farm doesn't follow is read from the index first.
+    has no job for, and skips what waits and is no longer wanted.
+  - With O(packages), queues just these, before all else; failed ones again, and whatever number
+    of versions the settings want. A project that the farm doesn't follow is read from the index
+    first.
   - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/plan.py) and C(master/request.py).
 author:

@@ -9,6 +9,8 @@ short_description: Learn what the index has released, and queue it
 description:
   - Reads each project's page of the package index (PEP 691, PEP 503), stores its versions and
     files, and queues those that the targets want. Each project is one transaction.
+  - What waits in the queue and is no longer wanted by the settings is skipped, and comes back when
+    they want it again. What was asked for by name stays, and so does what is leased or done.
   - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/pypi.py), C(master/sync.py) and C(master/plan.py).
 author:
@@ -27,11 +29,12 @@ options:
   projects:
     description:
       - Names of the projects. Those of the settings without it, and only those are then followed.
-      - A project named here stays followed or not as it is; a new one isn't followed.
+      - A project named here stays followed or not as it is; a new one isn't followed. One that
+        isn't gets no jobs by this.
     type: list
     elements: str
   targets:
-    description: Names of the targets that get jobs. All active ones without it.
+    description: Names of the targets whose jobs are planned. All active ones without it.
     type: list
     elements: str
   config_path:
@@ -62,6 +65,11 @@ projects:
     much was ignored, whether anything changed, and the error if it couldn't be read.
   type: dict
   returned: always
+dropped:
+  description: Projects that aren't followed, of which jobs have left the queue by this.
+  type: list
+  elements: str
+  returned: success
 errors:
   description: What went wrong, one line a project. Others are synced all the same.
   type: list
@@ -103,16 +111,26 @@ def main() -> None:
         config = master_config.load(module.params["config_path"])
         projects = module.params["projects"]
         began_at = datetime.now(UTC)
+        dropped: list[str] = []
         with (
             db.session(config, "sync") as conn,
             pypi.Index(config.pypi_url, config.site_url) as index,
         ):
+            targets = master_targets.active(conn, module.params["targets"])
+            if projects is None:
+                dropped = sync.follow(
+                    conn,
+                    config.pypi_projects,
+                    targets=targets,
+                    now=began_at,
+                    check=module.check_mode,
+                )
             done = sync.projects(
                 conn,
                 index,
                 config.pypi_projects if projects is None else projects,
                 followed=projects is None,
-                targets=master_targets.active(conn, module.params["targets"]),
+                targets=targets,
                 newest=config.pypi_versions,
                 now=began_at,
                 check=module.check_mode,
@@ -127,8 +145,9 @@ def main() -> None:
     for error_text in errors:
         module.warn(error_text)
     module.exit_json(
-        changed=any(synced.changed for synced in done.values()),
+        changed=bool(dropped) or any(synced.changed for synced in done.values()),
         began_at=began_at.isoformat(),
+        dropped=dropped,
         projects=results,
         errors=errors,
     )

@@ -1,7 +1,8 @@
 """Which versions get a job, for which targets. The one place that decides it.
 
 A version is built for a target when the index has an sdist of it with a hash, it isn't yanked, its
-Requires-Python admits the target's Python, no skip rule names it, and it's among the newest.
+Requires-Python admits the target's Python, no skip rule names it, and it's among the newest of a
+project that the farm follows. What an operator asks for by name needs no place among those.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ YANKED = "yanked upstream"
 NO_SDIST = "no sdist with a sha256 on the index"
 SKIP_RULE = "skip rule: "
 COVERED = "covered by "
+NOT_FOLLOWED = "the farm doesn't follow its project"
+NOT_NEWEST = "not among the newest versions that the farm builds"
+OTHER_PYTHON = "needs another Python"
 ASKED_FOR = 100
 """The priority of what an operator asks for by name."""
 
-_UPSTREAM_REASONS = (GONE, YANKED, NO_SDIST)
+_PASSING_REASONS = {GONE, YANKED, NO_SDIST, NOT_FOLLOWED, NOT_NEWEST, OTHER_PYTHON}
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ class Planned:
 def wanted(candidates: Iterable[Candidate], target: Target, newest: int | None) -> list[Candidate]:
     """The versions that the target should have, newest first.
 
-    newest is how many, None for all. Pre-releases count only where there is nothing else.
+    newest is how many, None for all and 0 for none. Pre-releases count only where there is nothing
+    else.
     """
     fit = [
         candidate
@@ -126,8 +131,9 @@ def project(
 ) -> Planned:
     """Queues what the targets want of a project and have no job for.
 
-    What must not be built any longer is taken out of the queue, and what had been taken out so
-    comes back when its obstacle is gone. Nothing that was built or failed is touched.
+    newest is how many of its versions, None for all, and 0 when the farm doesn't follow it. What is
+    not to be built any longer is taken out of the queue, and what had been taken out so comes back
+    when its obstacle is gone. Nothing that is leased, was built or failed is touched.
     """
     planned = Planned()
     known = candidates(cursor, project_id)
@@ -136,21 +142,33 @@ def project(
     cursor.execute(sql.JOBS, {"project_id": project_id, "targets": [t.target_id for t in targets]})
     jobs = {(job.version_id, job.target_id): job for job in cursor.fetchall()}
     for target in targets:
-        for candidate in wanted(known, target, newest):
+        chosen = {candidate.version_id: candidate for candidate in wanted(known, target, newest)}
+        for candidate in chosen.values():
             if (candidate.version_id, target.target_id) not in jobs:
                 insert(cursor, candidate, target, rules=rules, planned=planned, now=now)
         for (version_id, target_id), job in jobs.items():
             if target_id == target.target_id:
-                _revise(
-                    cursor,
-                    job,
-                    by_id[version_id],
-                    target,
-                    rules=rules,
-                    planned=planned,
-                    now=now,
-                )
+                candidate = by_id[version_id]
+                reason = _upstream(candidate, job) or obstacle(candidate, target, rules)
+                if not reason and version_id not in chosen and job.priority < ASKED_FOR:
+                    reason = _unwanted(candidate, target, newest)
+                _revise(cursor, job, candidate, reason, planned=planned, now=now)
     return planned
+
+
+def drop(cursor: Cursor, targets: Sequence[Target], now: datetime) -> list[str]:
+    """Takes what waits of projects that the farm doesn't follow out of the queue; their names.
+
+    What was asked for by name stays.
+    """
+    bound = {"targets": [target.target_id for target in targets], "priority": ASKED_FOR}
+    cursor.execute(sql.NOT_FOLLOWED, bound)
+    dropped = []
+    for row in cursor.fetchall():
+        if project(cursor, row.project_id, targets, 0, now).changed:
+            cursor.execute(sql.DIRTY, {"project_id": row.project_id, "now": now})
+            dropped.append(row.name)
+    return dropped
 
 
 def insert(
@@ -197,33 +215,47 @@ def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> str
     return COVERED + covering if covering else None
 
 
+def _upstream(candidate: Candidate, job: Any) -> str | None:
+    """What on the index keeps the job from being built."""
+    upstream = candidate.upstream_obstacle
+    if upstream == YANKED and job.priority >= ASKED_FOR:
+        # Someone wants just this one, as pip allows with == (PEP 592): if it can be built at all.
+        return NO_SDIST if candidate.upstream_file_id is None else None
+    return upstream
+
+
+def _unwanted(candidate: Candidate, target: Target, newest: int | None) -> str:
+    """Why a version that could be built isn't one of wanted()."""
+    if newest == 0:
+        return NOT_FOLLOWED
+    return NOT_NEWEST if runs_on(candidate.requires_python, target) else OTHER_PYTHON
+
+
 def _revise(
     cursor: Cursor,
     job: Any,
     candidate: Candidate,
-    target: Target,
+    reason: str | None,
     *,
-    rules: Sequence[Skip],
     planned: Planned,
     now: datetime,
 ) -> None:
-    """Takes a job out of the queue or back into it, as the index and the skip rules say now."""
-    upstream = candidate.upstream_obstacle
-    if upstream == YANKED and job.priority >= ASKED_FOR:
-        # Someone wants just this one, as pip allows with == (PEP 592): if it can be built at all.
-        upstream = NO_SDIST if candidate.upstream_file_id is None else None
-    reason = upstream or obstacle(candidate, target, rules)
-    bound = {"job_id": job.job_id, "now": now, "reason": reason, "priority": 0}
-    if job.state == "pending" and reason:
-        cursor.execute(sql.SKIP, bound)
-        planned.skipped += cursor.rowcount
-    elif job.state == "pending" and job.upstream_file_id != candidate.upstream_file_id:
-        # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
-        cursor.execute(sql.REQUEUE, {**bound, "upstream_file_id": candidate.upstream_file_id})
-    elif job.state == "skipped" and not reason and _undone(job.reason):
+    """Takes a job out of the queue for the reason, or back into it when there is none."""
+    if job.state != "pending" and not (job.state == "skipped" and _undone(job.reason)):
+        return
+    bound = {"job_id": job.job_id, "now": now, "state": job.state, "priority": 0}
+    if reason:
+        # Of what is out of it already, the page says why it is now.
+        if reason != job.reason:
+            cursor.execute(sql.SKIP, {**bound, "reason": reason})
+            planned.skipped += cursor.rowcount
+    elif job.state == "skipped":
         cursor.execute(sql.REQUEUE, {**bound, "upstream_file_id": candidate.upstream_file_id})
         planned.queued += cursor.rowcount
+    elif job.upstream_file_id != candidate.upstream_file_id:
+        # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
+        cursor.execute(sql.REQUEUE, {**bound, "upstream_file_id": candidate.upstream_file_id})
 
 
 def _undone(reason: str) -> bool:
-    return reason in _UPSTREAM_REASONS or reason.startswith(SKIP_RULE)
+    return reason in _PASSING_REASONS or reason.startswith(SKIP_RULE)

@@ -45,6 +45,35 @@ class Synced:
     error: str | None = None
 
 
+def follow(
+    conn: Connection,
+    spellings: Sequence[str],
+    *,
+    targets: Sequence[Target],
+    now: datetime,
+    check: bool = False,
+) -> list[str]:
+    """Has the farm follow these projects and no others, whatever the index says of them.
+
+    Returns the names of those of which jobs for the targets have left the queue by it. With check,
+    nothing is written. Raises BadNameError and db.BusyError.
+    """
+    names = [project_name(spelling) for spelling in spellings]
+    db.hold(conn, db.Lock.SYNC)
+    with conn.cursor() as cursor:
+        try:
+            cursor.execute(sql.FOLLOW, {"names": names})
+            dropped = plan.drop(cursor, targets, now)
+        except BaseException:
+            conn.rollback()
+            raise
+    if check:
+        conn.rollback()
+    else:
+        conn.commit()
+    return dropped
+
+
 def projects(
     conn: Connection,
     index: Index,
@@ -59,16 +88,11 @@ def projects(
     """Syncs each project; what one of them lacks is in its error, and stops none of the others.
 
     newest is how many of a project's newest versions get jobs, None for all. followed says that
-    these are all that the farm follows: others no longer are; without it a known one stays what
-    it is, and a new one isn't followed. With check, nothing is written. Raises BadNameError and
-    db.BusyError.
+    the farm follows these, as follow() notes; without it a known one stays what it is, and a new
+    one isn't followed. With check, nothing is written. Raises BadNameError and db.BusyError.
     """
     by_name = {project_name(spelling): spelling for spelling in spellings}
     db.hold(conn, db.Lock.SYNC)
-    if followed and not check:
-        # Before any is read: the list holds, whatever the index says.
-        with db.transaction(conn) as cursor:
-            cursor.execute(sql.FOLLOW, {"names": list(by_name)})
     done: dict[str, Synced] = {}
     deleted: list[str] = []
     unreachable = 0
@@ -154,8 +178,9 @@ def project(
 ) -> Synced:
     """Stores one project in one transaction, and queues what the targets want of it.
 
-    spelling is its author's; None leaves what is known. followed is what a project that is new to
-    the farm becomes. Raises OddProjectError, with the project as it was.
+    spelling is its author's; None leaves what is known. followed says that the farm follows it;
+    without it a known one stays what it is, and one that isn't followed gets no jobs. Raises
+    OddProjectError, with the project as it was.
     """
     with conn.cursor() as cursor:
         try:
@@ -193,7 +218,7 @@ def write(
         cursor.execute(
             sql.PROJECT, {"name": upstream.name, "display_name": spelling, "followed": followed}
         )
-        project_id: int = cursor.fetchone()[0]
+        project_id, is_followed = cursor.fetchone()
         versions = upstream.versions
         bound = {
             "project_id": project_id,
@@ -208,6 +233,7 @@ def write(
         cursor.execute(sql.VERSIONS_GONE, bound)
         changed = len(written) + cursor.rowcount
         changed += _files(cursor, project_id, upstream)
+        newest = newest if followed or is_followed else 0
         planned = plan.project(cursor, project_id, targets, newest, now)
         cursor.execute(
             sql.SYNCED,

@@ -33,10 +33,11 @@ ON CONFLICT (version_id, target_id) DO NOTHING
 RETURNING job_id
 """
 
-# Only a job that nobody holds: a claim that runs meanwhile wins.
+# Only a job that is as planning saw it, pending or skipped: a claim that runs meanwhile wins.
 SKIP = """
-UPDATE jobs SET state = 'skipped', finished_at = %(now)s, reason = %(reason)s
- WHERE job_id = %(job_id)s AND state = 'pending'
+UPDATE jobs
+   SET state = 'skipped', finished_at = coalesce(finished_at, %(now)s), reason = %(reason)s
+ WHERE job_id = %(job_id)s AND state = %(state)s
 """
 
 REQUEUE = """
@@ -52,6 +53,16 @@ UPDATE jobs SET priority = %(priority)s
 """
 
 FOLLOWED = "SELECT project_id, name FROM projects WHERE followed ORDER BY name"
+
+# The few that were dropped or only ever asked for by name, of which something else waits.
+NOT_FOLLOWED = """
+SELECT project_id, name FROM projects p
+ WHERE NOT followed AND EXISTS (
+       SELECT FROM versions v JOIN jobs j USING (version_id)
+        WHERE v.project_id = p.project_id AND j.state = 'pending' AND j.priority < %(priority)s
+          AND j.target_id = ANY (%(targets)s))
+ ORDER BY name
+"""
 
 PROJECT = "SELECT project_id, followed FROM projects WHERE name = %(name)s"
 

@@ -5,7 +5,7 @@ PROJECT = """
 INSERT INTO projects AS p (name, display_name, followed)
 VALUES (%(name)s, coalesce(%(display_name)s, %(name)s), %(followed)s)
 ON CONFLICT (name) DO UPDATE SET display_name = coalesce(%(display_name)s, p.display_name)
-RETURNING project_id
+RETURNING project_id, followed
 """
 
 KNOWN = "SELECT project_id FROM projects WHERE name = %(name)s"

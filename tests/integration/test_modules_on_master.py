@@ -93,6 +93,31 @@ def test_the_way_of_one_release(run: Run, farm: Farm) -> None:
     assert named["job_ids"] == []
 
 
+def test_what_the_settings_no_longer_want_leaves_the_queue(run: Run, farm: Farm) -> None:
+    files = [File("demo-1.0.tar.gz"), File("demo-2.0.tar.gz")]
+    with Server(Catalogue({"demo": files})) as server:
+        index = {"pypi_url": server.url}
+        run("pypi_sync", index)
+        fewer = run("build_plan", {"pypi_versions": 1}, targets=["bookworm"])
+        assert fewer["changed"]
+        assert fewer["outstanding"] == {"bookworm": 1}
+        assert set(farm.states("trixie").values()) == {"pending"}
+        none = {**index, "pypi_projects": []}
+        checked = run("pypi_sync", none, _ansible_check_mode=True)
+        assert (checked["changed"], checked["dropped"]) == (True, ["demo"])
+        assert farm.states()["demo 2.0"] == "pending"
+        # Of those for whom the run is, as build.yml -l says.
+        assert run("pypi_sync", none, targets=["bookworm"])["dropped"] == ["demo"]
+        assert set(farm.states().values()) == {"skipped"}
+        assert set(farm.states("trixie").values()) == {"pending"}
+        dropped = run("pypi_sync", none)
+        assert (dropped["changed"], dropped["dropped"]) == (True, ["demo"])
+        assert set(farm.states("trixie").values()) == {"skipped"}
+        again = run("pypi_sync", none)
+        assert (again["changed"], again["dropped"]) == (False, [])
+        assert run("pypi_sync", index)["projects"]["demo"]["queued"] == 4
+
+
 def test_the_schema_is_brought_once(run: Run, farm: Farm) -> None:
     assert not run("schema_migrate", targets=TARGETS)["changed"]
     changed = [*TARGETS[:1], {**TARGETS[1], "python_version": "3.14"}]

@@ -51,6 +51,75 @@ def test_the_newest_versions_get_jobs_and_prereleases_only_where_there_is_nothin
     }
 
 
+def test_fewer_versions_leave_the_queue_and_come_back_when_more_are_wanted(
+    farm: Farm, plan: Plan
+) -> None:
+    three = upstream("demo", "1.0", "2.0", "3.0rc1")
+    farm.sync(three)
+    assert farm.sync(three, newest=1).changed
+    skipped = {"demo 3.0rc1": "skipped", "demo 2.0": "pending", "demo 1.0": "skipped"}
+    assert farm.states() == farm.states("trixie") == skipped
+    assert farm.rows("SELECT DISTINCT reason FROM jobs WHERE state = 'skipped'") == [
+        ("not among the newest versions that the farm builds",)
+    ]
+    assert not farm.sync(three, newest=1).changed
+    assert plan(check=True).queued == 2
+    assert farm.states() == skipped
+    # Limited to bookworm, it changes nothing for trixie.
+    outcome = plan()
+    assert (outcome.queued, outcome.outstanding) == (2, {"bookworm": 3})
+    assert set(farm.states().values()) == {"pending"}
+    assert farm.states("trixie") == skipped
+
+
+def test_a_new_version_takes_the_place_of_the_oldest_in_the_queue_and_of_no_other_job(
+    farm: Farm,
+) -> None:
+    farm.sync(upstream("demo", "1.0"), newest=2)
+    (built,) = farm.keys("pi1", {"pi1": "bookworm"})
+    farm.send("pi1", built, Forge())
+    farm.gather(pi1=said(done=[built]))
+    farm.sync(upstream("demo", "1.0", "2.0"), newest=2)
+    assert len(farm.keys("pi1")) == 1
+    farm.sync(upstream("demo", "1.0", "2.0", "3.0", "4.0"), newest=2)
+    states = {"demo 1.0": "built", "demo 2.0": "leased", "demo 4.0": "pending"}
+    assert farm.states() == {**states, "demo 3.0": "pending"}
+    farm.sync(upstream("demo", "1.0", "2.0", "3.0", "4.0", "5.0"), newest=2)
+    assert farm.states() == {**states, "demo 3.0": "skipped", "demo 5.0": "pending"}
+    assert farm.value("SELECT count(*) FROM files") == 1
+
+
+def test_a_package_is_queued_whatever_number_of_versions_is_wanted(farm: Farm, plan: Plan) -> None:
+    three = upstream("demo", "1.0", "2.0", "3.0")
+    farm.sync(three)
+    farm.sync(three, newest=1)
+    assert plan("demo==1.0").queued == 1
+    farm.sync(three, newest=1)
+    assert farm.states() == {"demo 3.0": "pending", "demo 2.0": "skipped", "demo 1.0": "pending"}
+    assert farm.states("trixie")["demo 1.0"] == "skipped"
+
+
+def test_what_is_out_of_the_queue_says_why_it_is_now(farm: Farm) -> None:
+    both = upstream("demo", "1.0", "2.0")
+    farm.sync(both)
+    reason = (
+        "SELECT DISTINCT reason FROM jobs JOIN versions USING (version_id) WHERE version = '1.0'"
+    )
+    farm.sync(upstream("demo", "2.0"))
+    finished = farm.value("SELECT max(finished_at) FROM jobs")
+    assert farm.rows(reason) == [("gone from the index",)]
+    farm.later(hours=1)
+    assert farm.sync(both, newest=1).changed
+    assert farm.rows(reason) == [("not among the newest versions that the farm builds",)]
+    assert farm.value("SELECT max(finished_at) FROM jobs") == finished
+    # Trixie has a newer Python than bookworm.
+    young = pypi.UpstreamVersion("1.0", (sdist("demo", "1.0", requires_python=">=3.12"),))
+    farm.sync(pypi.UpstreamProject("demo", (young, *upstream("demo", "2.0").versions), 0))
+    assert farm.rows(reason + " AND state = 'skipped'") == [("needs another Python",)]
+    assert farm.states()["demo 1.0"] == "skipped"
+    assert farm.states("trixie")["demo 1.0"] == "pending"
+
+
 def test_a_new_target_gets_what_it_lacks_and_only_that(farm: Farm, plan: Plan) -> None:
     farm.sync(upstream("demo", "1.0", "1.1"))
     farm.rows("DELETE FROM jobs WHERE target_id = (SELECT max(target_id) FROM targets)")

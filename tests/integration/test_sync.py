@@ -35,6 +35,8 @@ def run(
     check: bool = False,
 ) -> dict[str, sync.Synced]:
     with farm.connect("sync") as conn, pypi.Index(server.url, "https://farm.example") as index:
+        if followed:
+            sync.follow(conn, projects, targets=farm.targets, now=farm.now, check=check)
         return sync.projects(
             conn,
             index,
@@ -98,16 +100,54 @@ def test_what_is_taken_off_the_list_is_no_longer_followed(
     # Named ones stay as they are, and a new one isn't in the list.
     run(farm, server, "b", "c", followed=False)
     assert farm.rows(followed) == [("a",), ("b",)]
+    assert farm.states() == {"a 1.0": "pending", "b 1.0": "pending"}
     run(farm, server, "b", check=True)
     assert farm.rows(followed) == [("a",), ("b",)]
-    before = farm.states()
+    assert farm.states() == {"a 1.0": "pending", "b 1.0": "pending"}
     run(farm, server, "b")
     assert farm.rows(followed) == [("b",)]
-    assert farm.states() == before
+    assert farm.states() == {"a 1.0": "skipped", "b 1.0": "pending"}
+    # Who looks into it doesn't bring it back.
+    run(farm, server, "a", followed=False)
+    assert farm.states() == {"a 1.0": "skipped", "b 1.0": "pending"}
+    run(farm, server, "a", "b")
+    assert farm.states() == {"a 1.0": "pending", "b 1.0": "pending"}
     # The list holds though the index can't be read.
     catalogue.status = 403
-    run(farm, server, "a", "b")
-    assert farm.rows(followed) == [("a",), ("b",)]
+    run(farm, server, "b")
+    assert farm.rows(followed) == [("b",)]
+    assert farm.states() == {"a 1.0": "skipped", "b 1.0": "pending"}
+
+
+def test_what_was_named_or_leased_is_built_though_its_project_is_dropped(
+    farm: Farm, server: Server
+) -> None:
+    server.catalogue.projects["demo"] = [File(f"demo-{v}.tar.gz") for v in ("1.0", "2.0", "3.0")]
+    run(farm, server, "demo")
+    with farm.connect("sync") as conn, pypi.Index(server.url, "x") as index:
+        planning.run(
+            conn, index, farm.config, targets=farm.targets, packages=["demo==1.0"], now=farm.now
+        )
+    named, leased, failed = farm.keys("pi1", {"pi1": "bookworm"})
+    farm.send("pi1", failed)
+    farm.gather(pi1=said(queued=[named, leased], done=[failed]))
+    farm.rows("UPDATE projects SET dirty_since = NULL")
+    run(farm, server)
+    states = {"demo 3.0": "leased", "demo 2.0": "failed", "demo 1.0": "leased"}
+    assert farm.states("bookworm") == states
+    assert farm.states("trixie") == {
+        "demo 3.0": "skipped",
+        "demo 2.0": "skipped",
+        "demo 1.0": "pending",
+    }
+    assert farm.rows("SELECT DISTINCT reason FROM jobs WHERE state = 'skipped'") == [
+        ("the farm doesn't follow its project",)
+    ]
+    assert farm.value("SELECT dirty_since FROM projects") == farm.now
+    # Pi1 loses it: nobody else shall build it.
+    farm.gather(pi1=said(queued=[named]))
+    run(farm, server)
+    assert farm.states("bookworm") == {**states, "demo 3.0": "skipped"}
 
 
 def test_check_mode_writes_nothing(farm: Farm, server: Server) -> None:
