@@ -54,7 +54,7 @@ UPDATE jobs
 
 DIRTY = "UPDATE projects SET dirty_since = %(now)s WHERE project_id = %(project_id)s"
 
-TAKEN = "SELECT FROM files WHERE filename = %(filename)s"
+RECORDED = "SELECT FROM files WHERE filename = %(filename)s"
 
 STORED = """
 SELECT f.filename, f.serves_every_platform, f.uploaded_at, t.target_id, t.name, t.python_version,

@@ -214,26 +214,36 @@ class Recorder:
         self, arrival: _Arrival, wheel: verify.Wheel, path: Path
     ) -> tuple[verify.Wheel, Path]:
         """The wheel under a name that none had before it: with a build tag, if need be."""
-        if not self._is_taken(wheel.filename):
+        job = arrival.job
+        if not self._is_taken(job.project, wheel.filename):
             return wheel, path
         workshop = self._store.workshop(str(arrival.key))
         # A build tag of its author's gives way to ours.
         project, version, *_, interpreter, abi, platform = wheel.filename.split("-")
         for number in range(1, MAX_BUILD_TAGS):
-            if self._is_taken(f"{project}-{version}-{number}-{interpreter}-{abi}-{platform}"):
+            filename = f"{project}-{version}-{number}-{interpreter}-{abi}-{platform}"
+            if self._is_taken(job.project, filename):
                 continue
             tagged = retag.with_build_tag(path, wheel.filename, wheel.dist_info, number, workshop)
             sent = results.SentWheel(tagged.name, *_facts(tagged))
             try:
-                expected = self._expected(arrival.job, arrival.target, sent)
+                expected = self._expected(job, arrival.target, sent)
                 return verify.verify(tagged, expected), tagged
             except WheelRefusedError as error:
                 raise retag.RetagError(f"{tagged.name} isn't right: {error}") from error
         raise retag.RetagError(f"{wheel.filename} has been built {MAX_BUILD_TAGS} times")
 
-    def _is_taken(self, filename: str) -> bool:
+    def _is_taken(self, project: str, filename: str) -> bool:
+        """Whether a wheel of this name may have been published.
+
+        One that only the store has was recorded in a database that has since been restored from an
+        older backup: what else recording leaves there, its intent has taken out again.
+        """
+        return self._is_recorded(filename) or self._store.path(project, filename).exists()
+
+    def _is_recorded(self, filename: str) -> bool:
         with db.transaction(self._conn) as cursor:
-            cursor.execute(sql.TAKEN, {"filename": filename})
+            cursor.execute(sql.RECORDED, {"filename": filename})
             return cursor.fetchone() is not None
 
     def _insert(self, cursor: Cursor, arrival: _Arrival) -> int:
@@ -307,7 +317,7 @@ class Recorder:
 
     def _resolve(self, intent: Intent) -> None:
         """Keeps a wheel that is recorded, and takes any other out of the store."""
-        if self._is_taken(intent.filename):
+        if self._is_recorded(intent.filename):
             self._store.forget(intent.key)
         else:
             self._store.undo(intent)

@@ -3,6 +3,9 @@
 A wheel is here if and only if its build is recorded. The database can't put a file here, so a
 file's way is: an intent is written, the wheel is linked in, the database commits, the intent goes.
 Cut off anywhere, the intent is still there, and the database says whether the wheel stays.
+
+A database that is restored from an older backup forgets wheels that are here. They stay, so that
+their names, which were published, are not given to other bytes; no page offers them.
 """
 
 from __future__ import annotations
@@ -51,11 +54,9 @@ class Store:
     def put(self, intent: Intent, wheel: Path, metadata: bytes) -> None:
         """Links the wheel in and writes its METADATA. Raises OSError.
 
-        What is there of that name is of an intent that failed: the caller has seen that the
-        database doesn't know it.
+        The caller has seen that there is none of that name.
         """
         target = self.path(intent.project, intent.filename)
-        self._remove(target)
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True)
             _sync(self._store)
@@ -81,7 +82,9 @@ class Store:
     def undo(self, intent: Intent) -> None:
         """Takes the wheel out again and forgets the intent."""
         target = self.path(intent.project, intent.filename)
-        self._remove(target)
+        metadata = _metadata(target)
+        for path in (_new(metadata), metadata, target):
+            path.unlink(missing_ok=True)
         if target.parent.is_dir() and not any(target.parent.iterdir()):
             target.parent.rmdir()
         self.forget(intent.key)
@@ -90,11 +93,6 @@ class Store:
         """The intent is fulfilled."""
         shutil.rmtree(self._intents / f"{key}.d", ignore_errors=True)
         (self._intents / f"{key}.json").unlink(missing_ok=True)
-
-    def _remove(self, target: Path) -> None:
-        metadata = _metadata(target)
-        for path in (_new(metadata), metadata, target):
-            path.unlink(missing_ok=True)
 
 
 def _metadata(wheel: Path) -> Path:

@@ -232,6 +232,22 @@ def test_a_taken_name_gets_a_build_tag_and_its_bytes_never_change(farm: Farm, ke
     assert farm.differences() == ["built twice: (1,)"]
 
 
+def test_a_name_that_a_restored_database_forgot_is_taken_all_the_same(farm: Farm, key: str) -> None:
+    """Its wheel was published after the backup, and may be in anyone's cache."""
+    farm.send("pi1", key, Forge())
+    name = farm.record(key).filename
+    farm.rows("TRUNCATE builds CASCADE")
+    farm.rows("UPDATE jobs SET state = 'pending', attempt = 0, finished_at = NULL")
+    assert farm.keys("pi1") == [key]
+    farm.send("pi1", key, Forge(files={"demo.py": b"other", "x.so": b""}))
+    assert farm.record(key).filename == "demo-1.0-1-cp311-cp311-linux_armv7l.whl"
+    assert (farm.config.store / "demo" / name).read_bytes() == Forge().bytes()
+    assert sorted(farm.differences()) == [
+        f"demo/{name} is in the store and not recorded",
+        f"demo/{name}.metadata is in the store and not recorded",
+    ]
+
+
 def test_two_targets_that_build_the_same_pure_wheel_keep_the_first(farm: Farm) -> None:
     farm.sync(upstream("demo", "1.0"))
     handouts = farm.claim({"pi1": "bookworm", "pi3": "trixie"})

@@ -349,3 +349,18 @@ def test_a_database_that_lost_everything_takes_nothing_off_the_site(
     with pytest.raises(publish.EmptyDatabaseError, match="restore it from its backup"):
         publish.rendered(conn, farm.config)
     assert files(farm.config.state_dir / "site") == before
+
+
+def test_a_wheel_that_a_restored_database_forgot_leaves_the_site_and_keeps_its_name(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE)
+    farm.built(TWO)
+    publish_all(conn, farm.config, web)
+    farm.query("DELETE FROM files WHERE filename = %(name)s", name=ONE)
+    farm.project("one")
+    publish_all(conn, farm.config, web)
+    assert files(web) == files(farm.config.state_dir / "site")
+    assert not (web / "files/one").exists()
+    # Recording sees there that it was given away.
+    assert (farm.config.store / "one" / ONE).exists()
