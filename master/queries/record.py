@@ -56,14 +56,14 @@ DIRTY = "UPDATE projects SET dirty_since = %(now)s WHERE project_id = %(project_
 
 RECORDED = "SELECT FROM files WHERE filename = %(filename)s"
 
-STORED = """
-SELECT f.filename, f.serves_every_platform, f.uploaded_at, t.target_id, t.name, t.python_version,
-       t.interpreter_tag, t.abi_tag, t.platform_tag
-  FROM files f
-  JOIN builds USING (build_id)
-  JOIN jobs USING (job_id)
-  JOIN targets t USING (target_id)
- WHERE f.version_id = %(version_id)s ORDER BY f.file_id
+PURE = """
+SELECT filename FROM files
+ WHERE version_id = %(version_id)s AND serves_every_platform AND uploaded_at >= %(queued_at)s
+ ORDER BY file_id
+"""
+
+TARGETS = """
+SELECT target_id, name, python_version, interpreter_tag, abi_tag, platform_tag FROM targets
 """
 
 OTHER_TARGETS = """

@@ -163,25 +163,15 @@ class Recorder:
         )
 
     def _cover_of(self, arrival: _Arrival, wheel: verify.Wheel) -> str | None:
-        """A wheel of the version that is there and makes this one needless, or unwelcome.
-
-        Needless is a pure one beside another, stored since its job was queued. Unwelcome is one
-        that an older release's pip would take too, and whose C library it may lack (abi3).
-        """
+        """The pure wheel, stored since its job was queued, beside which another is needless."""
+        if not wheel.serves_every_platform:
+            return None
+        job = arrival.job
         with db.transaction(self._conn) as cursor:
-            cursor.execute(sql.STORED, {"version_id": arrival.job.version_id})
-            stored = cursor.fetchall()
-        for row in stored:
-            if not serves(parse_wheel_filename(row.filename)[3], arrival.target):
-                continue
-            made_for = Target(**{name: getattr(row, name) for name in Target.__dataclass_fields__})
-            if wheel.serves_every_platform:
-                covers = row.serves_every_platform and row.uploaded_at >= arrival.job.queued_at
-            else:
-                covers = made_for.python < arrival.target.python and serves(wheel.tags, made_for)
-            if covers:
-                return str(row.filename)
-        return None
+            cursor.execute(sql.PURE, {"version_id": job.version_id, "queued_at": job.queued_at})
+            names = [str(row.filename) for row in cursor.fetchall()]
+        found = (n for n in names if serves(parse_wheel_filename(n)[3], arrival.target))
+        return next(found, None)
 
     def _skip(self, arrival: _Arrival, reason: str) -> None:
         """Ends the job without a second wheel of what is there. Raises RefusedError."""
@@ -193,7 +183,7 @@ class Recorder:
 
     def _publish(self, arrival: _Arrival, wheel: verify.Wheel, path: Path) -> str:
         """Puts the wheel into the store and its build into the database; returns its name."""
-        wheel, path = self._unique(arrival, wheel, path)
+        wheel, path = self._renamed(arrival, wheel, path)
         intent = Intent(str(arrival.key), arrival.job.project, wheel.filename)
         try:
             self._store.begin(intent)
@@ -210,28 +200,44 @@ class Recorder:
             raise
         return wheel.filename
 
-    def _unique(
+    def _renamed(
         self, arrival: _Arrival, wheel: verify.Wheel, path: Path
     ) -> tuple[verify.Wheel, Path]:
-        """The wheel under a name that none had before it: with a build tag, if need be."""
-        job = arrival.job
-        if not self._is_taken(job.project, wheel.filename):
+        """The wheel under a name that none had before it, and that no older release's pip takes.
+
+        With a build tag, and with its own interpreter for all that its author said, if need be.
+        """
+        job, target = arrival.job, arrival.target
+        project, version, *build, interpreter, abi, platform = wheel.filename.split("-")
+        if self._serves_older(target, wheel):
+            interpreter = target.interpreter_tag
+        # A build tag of its author's gives way to ours.
+        builds = [build, *([str(number)] for number in range(1, MAX_BUILD_TAGS))]
+        names = ("-".join([project, version, *b, interpreter, abi, platform]) for b in builds)
+        filename = next((name for name in names if not self._is_taken(job.project, name)), None)
+        if filename is None:
+            raise retag.RetagError(f"{wheel.filename} has been built {MAX_BUILD_TAGS} times")
+        if filename == wheel.filename:
             return wheel, path
         workshop = self._store.workshop(str(arrival.key))
-        # A build tag of its author's gives way to ours.
-        project, version, *_, interpreter, abi, platform = wheel.filename.split("-")
-        for number in range(1, MAX_BUILD_TAGS):
-            filename = f"{project}-{version}-{number}-{interpreter}-{abi}-{platform}"
-            if self._is_taken(job.project, filename):
-                continue
-            tagged = retag.with_build_tag(path, wheel.filename, wheel.dist_info, number, workshop)
-            sent = results.SentWheel(tagged.name, *_facts(tagged))
-            try:
-                expected = self._expected(job, arrival.target, sent)
-                return verify.verify(tagged, expected), tagged
-            except WheelRefusedError as error:
-                raise retag.RetagError(f"{tagged.name} isn't right: {error}") from error
-        raise retag.RetagError(f"{wheel.filename} has been built {MAX_BUILD_TAGS} times")
+        tagged = retag.retagged(path, wheel.filename, wheel.dist_info, filename, workshop)
+        sent = results.SentWheel(tagged.name, *_facts(tagged))
+        try:
+            return verify.verify(tagged, self._expected(job, target, sent)), tagged
+        except WheelRefusedError as error:
+            raise retag.RetagError(f"{tagged.name} isn't right: {error}") from error
+
+    def _serves_older(self, target: Target, wheel: verify.Wheel) -> bool:
+        """Whether an older release's pip would take it, too (abi3), whose C library it may lack.
+
+        Those that the farm builds for no longer count: they keep their wheels, and their users.
+        """
+        if wheel.serves_every_platform:
+            return False
+        with db.transaction(self._conn) as cursor:
+            cursor.execute(sql.TARGETS)
+            known = [Target(**row._asdict()) for row in cursor.fetchall()]
+        return any(one.python < target.python and serves(wheel.tags, one) for one in known)
 
     def _is_taken(self, project: str, filename: str) -> bool:
         """Whether a wheel of this name may have been published.

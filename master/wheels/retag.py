@@ -1,4 +1,4 @@
-"""Gives a wheel a build tag: its name is taken, and the bytes behind a name never change."""
+"""Gives a wheel another name: one that no other bytes have, or one that fewer Pythons take."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ class RetagError(Exception):
     """`wheel tags` didn't make the wheel that it was asked for."""
 
 
-def with_build_tag(wheel: Path, filename: str, dist_info: str, number: int, folder: Path) -> Path:
-    """A copy of the wheel in the folder, with the build tag in its name, WHEEL and RECORD.
+def retagged(wheel: Path, filename: str, dist_info: str, new: str, folder: Path) -> Path:
+    """A copy of the wheel in the folder, called new, whose WHEEL and RECORD say so, too.
 
-    filename is what the wheel is to be called without a build tag of ours, dist_info the folder of
-    its METADATA. Raises RetagError, and OSError when the disk is full.
+    filename is what it is called until now, dist_info the folder of its METADATA. The two names may
+    differ in build tag and interpreter tags. Raises RetagError, and OSError when the disk is full.
     """
-    project, version, *_, interpreter, abi, platform = filename.split("-")
+    project, version, *_ = filename.split("-")
     # `wheel tags` looks for the folder that a wheel's name spells, and its author's may differ.
     rest = filename.removeprefix(f"{project}-{version}-")
     original = folder / f"{dist_info.removesuffix('.dist-info')}-{rest}"
     original.hardlink_to(wheel)
+    _, _, *build, interpreter, _abi, _platform = new.split("-")
+    tags = ["--python-tag", interpreter, *(f"--build={tag}" for tag in build)]
     done = subprocess.run(
-        [sys.executable, "-m", "wheel", "tags", "--build", str(number), "--remove", str(original)],
+        [sys.executable, "-m", "wheel", "tags", *tags, "--remove", str(original)],
         capture_output=True,
         text=True,
         check=False,
@@ -36,7 +38,5 @@ def with_build_tag(wheel: Path, filename: str, dist_info: str, number: int, fold
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     found = [path for path in folder.iterdir() if path.suffix == ".whl"]
     if done.returncode or len(found) != 1 or found[0] == original:
-        raise RetagError(
-            f"{filename} can't be given the build tag {number}: {line(done.stderr[-300:])}"
-        )
-    return found[0].rename(folder / f"{project}-{version}-{number}-{interpreter}-{abi}-{platform}")
+        raise RetagError(f"{filename} can't be made {new}: {line(done.stderr[-300:])}")
+    return found[0].rename(folder / new)

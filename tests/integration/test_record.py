@@ -8,9 +8,11 @@ import zipfile
 from typing import Any
 
 import pytest
+from packaging.tags import parse_tag
 
+from master.tags import serves
 from master.wheels.record import RefusedError
-from tests.forge import Forge
+from tests.forge import BOOKWORM, Forge
 from tests.integration.farm import START, Farm, said, upstream
 
 NEVER = {"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00"}
@@ -276,23 +278,44 @@ def test_a_pure_wheel_is_not_wanted_twice_by_a_job_that_was_given_back(farm: Far
     assert farm.record(again, "pi4").reason == "covered by demo-1.0-py3-none-any.whl"
 
 
-@pytest.mark.parametrize("tag", ["cp36-abi3-linux_armv7l", "py3-none-linux_armv7l"])
 @pytest.mark.parametrize(
-    ("order", "names"),
-    [(("pi1", "pi3"), ("demo-1.0-{}", None)), (("pi3", "pi1"), ("demo-1.0-{}", "demo-1.0-1-{}"))],
-    ids=["the older release first", "the newer release first"],
+    ("tag", "own"),
+    [
+        ("cp36-abi3-linux_armv7l", "cp313-abi3-linux_armv7l"),
+        ("py3-none-linux_armv7l", "cp313-none-linux_armv7l"),
+        ("py3-none-any", "cp313-none-any"),
+    ],
 )
-def test_of_wheels_that_two_releases_take_pip_takes_the_older_release_s(
-    farm: Farm, tag: str, order: tuple[str, ...], names: tuple[str | None, ...]
+@pytest.mark.parametrize("order", [("pi1", "pi3"), ("pi3", "pi1")], ids=["older", "newer"])
+def test_a_wheel_with_a_library_is_offered_to_no_older_release(
+    farm: Farm, tag: str, own: str, order: tuple[str, ...]
 ) -> None:
     farm.sync(upstream("demo", "1.0"))
     handouts = farm.claim({"pi1": "bookworm", "pi3": "trixie"})
-    for builder, name in zip(order, names, strict=True):
+    for builder in order:
         farm.send(builder, handouts[builder].leased[0], Forge(tag=tag))
-        expected = name and f"{name.format(tag)}.whl"
+        expected = {"pi1": f"demo-1.0-{tag}.whl", "pi3": f"demo-1.0-{own}.whl"}[builder]
         assert farm.record(handouts[builder].leased[0], builder).filename == expected
-    assert set(farm.states("bookworm").values()) == {"built"}
+    with zipfile.ZipFile(farm.config.store / "demo" / f"demo-1.0-{own}.whl") as wheel:
+        text = wheel.read("demo-1.0.dist-info/WHEEL").decode()
+        assert [line for line in text.splitlines() if line.startswith("Tag: ")] == [f"Tag: {own}"]
+    assert not serves(parse_tag(own), BOOKWORM)
+    # The older one's own, which serves both, is published as its Pi built it.
+    assert (farm.config.store / "demo" / f"demo-1.0-{tag}.whl").read_bytes() == (
+        Forge(tag=tag).bytes()
+    )
     assert farm.differences() == []
+
+
+def test_a_wheel_is_not_offered_to_a_release_that_is_no_longer_built_for(farm: Farm) -> None:
+    farm.rows("UPDATE targets SET active = false WHERE name = 'bookworm'")
+    farm.targets = [target for target in farm.targets if target.name == "trixie"]
+    farm.sync(upstream("demo", "1.0"))
+    for expected in ("demo-1.0-7-cp313-abi3-{}", "demo-1.0-1-cp313-abi3-{}"):
+        (key,) = farm.keys("pi3", {"pi3": "trixie"})
+        farm.send("pi3", key, Forge(tag="cp36-abi3-linux_armv7l", build="7"))
+        assert farm.record(key, "pi3").filename == expected.format("linux_armv7l.whl")
+        farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL")
 
 
 def test_a_pure_wheel_that_is_built_anew_gets_a_build_tag_all_the_same(farm: Farm) -> None:
