@@ -29,6 +29,8 @@ from master.wheels.result import Result
 from master.wheels.store import Intent, Store, remove_any
 
 MAX_BUILD_TAGS = 100
+MAX_APT_PACKAGES_EACH = 50
+"""For each ELF file of a wheel. Debian's own libraries name up to some twenty others."""
 
 
 class NoRoomError(FarmError):
@@ -303,7 +305,8 @@ class Recorder:
             },
         )
         file_id = cursor.fetchone().file_id
-        apt = arrival.result.apt_packages
+        # The builder's word, on which users type sudo: a wheel without libraries needs none.
+        apt = arrival.result.apt_packages[: MAX_APT_PACKAGES_EACH * len(wheel.libraries)]
         for tool, dependencies in (("apt", apt), ("pip", wheel.dependencies)):
             bound = {"file_id": file_id, "tool": tool, "dependencies": list(dependencies)}
             cursor.execute(sql.DEPENDENCIES, bound)

@@ -12,7 +12,7 @@ from packaging.tags import parse_tag
 
 from master.tags import serves
 from master.wheels.record import RefusedError
-from tests.forge import BOOKWORM, Forge
+from tests.forge import BOOKWORM, Forge, elf
 from tests.integration.farm import START, Farm, said, upstream
 
 NEVER = {"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00"}
@@ -49,6 +49,25 @@ def test_a_wheel_is_recorded_and_stored(farm: Farm, key: str) -> None:
     assert farm.value("SELECT dirty_since FROM projects") == farm.now
     assert farm.differences() == []
     assert farm.claim()["pi1"].leased == []
+
+
+@pytest.mark.parametrize(
+    ("files", "believed"),
+    [
+        ({"demo.py": b"", "demo.so": b"no library"}, 0),
+        ({"demo.so": elf()}, 50),
+        ({"one.so": elf(), "two": elf()}, 100),
+    ],
+    ids=["no library", "a library", "two libraries"],
+)
+def test_no_more_apt_packages_are_believed_than_its_libraries_could_need(
+    farm: Farm, key: str, files: dict[str, bytes], believed: int
+) -> None:
+    names = [f"package-{number:03}" for number in range(150)]
+    farm.send("pi1", key, Forge(files=files), apt_packages=names)
+    assert farm.record(key).status == "built"
+    found = farm.rows("SELECT dependency FROM file_dependencies WHERE tool = 'apt' ORDER BY 1")
+    assert [name for (name,) in found] == names[:believed]
 
 
 def test_a_failure_is_recorded_with_its_reason_in_one_line(farm: Farm, key: str) -> None:
