@@ -20,6 +20,9 @@ from typing import BinaryIO
 from master.wheels.refused import WheelRefusedError
 
 MAX_ENTRIES = 50_000
+MAX_DIRECTORY_BYTES = 16 << 20
+"""Read as a whole, here and by zipfile. A name and what goes with it take some 150 bytes, and twice
+that for each of MAX_ENTRIES are allowed; but an entry's extra field alone may have 64 KiB."""
 MAX_TOTAL_BYTES = 4 << 30
 MAX_RATIO = 100
 """Unpacked to packed size of the whole, above FREE_BYTES: a zip bomb has 1000."""
@@ -161,6 +164,10 @@ class Archive:
             raise WheelRefusedError("its zip has data before or behind the central directory")
         if count > MAX_ENTRIES:
             raise WheelRefusedError(f"it has {count} entries, and may have {MAX_ENTRIES}")
+        if size > MAX_DIRECTORY_BYTES:
+            raise WheelRefusedError(
+                f"its central directory has {size} bytes, and may have {MAX_DIRECTORY_BYTES}"
+            )
         central = list(self._central(offset, size, count))
         # In the order in which they lie, so that a gap or an overlap shows.
         position, entries = 0, {}

@@ -408,6 +408,22 @@ def test_a_zip_with_two_entries_of_one_name_is_refused(tmp_path: Path) -> None:
     assert "two entries of one name" in refused(tmp_path, forge, data)
 
 
+def test_a_central_directory_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
+    def swell(info: zipfile.ZipInfo) -> None:
+        info.comment = bytes(0xFFFF)
+
+    forge = Forge(files={f"demo/{number}": b"" for number in range(300)}, entry=swell)
+    data = forge.bytes()
+    tracemalloc.start()
+    try:
+        with pytest.raises(WheelRefusedError, match=r"directory has \d{8} bytes, and may have 16"):
+            examine(tmp_path, data, forge.filename, lambda e: replace(e, max_bytes=len(data)))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 8 << 20
+
+
 def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
     forge = Forge()
     data = bytearray(forge.bytes())
