@@ -13,7 +13,7 @@ description:
     no longer names, which is how it says that a result is recorded, and unstarted jobs that it
     takes back.
   - A job that is being built is left alone. Nothing here waits for a build.
-  - A job that can't be used is left out, and the rest is done all the same.
+  - A job that can't be used is left out and warned of, and the rest is done all the same.
   - Runs on a builder as its user C(wheelyard-builder). May be killed at any time and run again.
 options:
   jobs:
@@ -144,8 +144,6 @@ def main() -> None:
         report = agree.report(settings, after, agree.service_state(), refuses)
     except (config.ConfigError, job.JobError, OSError) as error:
         module.fail_json(msg=f"the spool can't be brought to agree: {error}")
-    for line in left_out:
-        module.warn(line)
     result = {"changed": bool(changes), "report": report, "left_out": left_out}
     if module._diff:
         result["diff"] = {"before": _listing(before), "after": _listing(after)}
