@@ -152,3 +152,47 @@ def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_pat
     ).stdout
     assert '"pi1": "bookworm"' in said
     assert '"pi9": "bullseye"' in said
+
+
+def test_of_what_rsync_prints_the_round_keeps_a_line(tmp_path: Path) -> None:
+    rsync = tmp_path / "rsync"
+    rsync.write_text("#!/bin/sh\nyes 'words of a Pi' | head -c 100000 >&2\nexit 12\n")
+    rsync.chmod(0o755)
+    (*_, collect, _record, _publish, _end) = yaml.safe_load(
+        (ROOT / "playbooks/round.yml").read_text()
+    )
+    kept = {
+        "ansible.builtin.assert": {
+            "that": [
+                "round_collect.results[0].failed",
+                "round_collect.results[0].msg | length < 1000",
+                "round_collect.results[0].rc == 12",
+            ]
+        }
+    }
+    plays = [
+        collect | {"hosts": "all"},
+        {"hosts": "all", "gather_facts": False, "tasks": [kept]},
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_rsync_path": str(rsync),
+        "farm_state_dir": str(tmp_path),
+        "farm_wheel_max_bytes": 1,
+        "round_exchange": {"report": {"done": ["a-1-1"]}},
+        "round_handout": {"leased": ["a-1-1"], "revoke": []},
+    }
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pi1": variables}}}))
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
+        | {"ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert len(done.stdout) < 10_000
