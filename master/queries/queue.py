@@ -43,7 +43,7 @@ SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.report,
 # (a plan that raises a priority) are passed over.
 PICK = """
 SELECT job_id, priority FROM jobs
- WHERE state = 'pending' AND target_id = %(target_id)s
+ WHERE state = 'pending' AND retry_at IS NULL AND target_id = %(target_id)s
  ORDER BY priority DESC, job_id
  LIMIT %(limit)s
    FOR UPDATE SKIP LOCKED
