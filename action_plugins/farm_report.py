@@ -44,7 +44,7 @@ options:
   view:
     description: What to print when not following.
     type: str
-    choices: [status, progress, summary]
+    choices: [status, progress, summary, ignored]
     default: status
   since:
     description: When the run began, ISO 8601 with its time zone.
@@ -127,7 +127,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
             "view": {
                 "type": "str",
-                "choices": ["status", "progress", "summary"],
+                "choices": ["status", "progress", "summary", "ignored"],
                 "default": "status",
             },
             "since": {"type": "str"},

@@ -26,7 +26,7 @@ options:
   view:
     description: Which text RV(lines) holds.
     type: str
-    choices: [status, progress, summary]
+    choices: [status, progress, summary, ignored]
     default: status
   since:
     description: When the run began, ISO 8601 with its time zone. Without it there is no RV(run).
@@ -80,6 +80,17 @@ trouble:
   description: What keeps the farm from its work, by kind, in words.
   type: dict
   returned: always
+is_syncing:
+  description: Whether the index is being read just now.
+  type: bool
+  returned: always
+ignored:
+  description: >-
+    For each project of whose page on the index something can't be used, how much, and the first
+    few with the reason.
+  type: list
+  elements: dict
+  returned: when O(view=ignored), else empty
 publishing_for_s:
   description: For how many seconds pages and wheels have been on their way to the site, or null.
   type: float
@@ -146,7 +157,7 @@ def main() -> None:
             "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
             "view": {
                 "type": "str",
-                "choices": ["status", "progress", "summary"],
+                "choices": ["status", "progress", "summary", "ignored"],
                 "default": "status",
             },
             "since": {"type": "str"},
@@ -177,10 +188,16 @@ def main() -> None:
                 since=since,
                 targets=module.params["targets"],
                 job_ids=module.params["job_ids"],
+                ignored=module.params["view"] == "ignored",
             )
     except FarmError as error:
         module.fail_json(msg=str(error))
-    views = {"status": report.status, "progress": report.progress, "summary": report.summary}
+    views = {
+        "status": report.status,
+        "progress": report.progress,
+        "summary": report.summary,
+        "ignored": report.ignored,
+    }
     module.exit_json(changed=False, lines=views[module.params["view"]](state), **described(state))
 
 

@@ -11,6 +11,8 @@ description:
     files, and queues those that the targets want. Each project is one transaction.
   - What waits in the queue and is no longer wanted by the settings is skipped, and comes back when
     they want it again. What was asked for by name stays, and so does what is leased or done.
+  - A version whose sdist was replaced by another is queued again, and its wheel no longer offered.
+  - If more would vanish than the settings allow in one sync, those projects stay as they are.
   - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/pypi.py), C(master/sync.py) and C(master/plan.py).
 author:
@@ -21,7 +23,7 @@ attributes:
     description: Reads the index, and says what would be new.
   diff_mode:
     support: none
-    description: RV(projects) says it.
+    description: The counts say it.
   idempotent:
     support: full
     description: What is known already changes nothing.
@@ -37,6 +39,10 @@ options:
     description: Names of the targets whose jobs are planned. All active ones without it.
     type: list
     elements: str
+  accept_losses:
+    description: Whether to believe the index, however much would vanish by it.
+    type: bool
+    default: false
   config_path:
     description: The master's settings.
     type: path
@@ -60,24 +66,43 @@ began_at:
   type: str
   returned: success
 projects:
+  description: How many projects were to be read.
+  type: int
+  returned: success
+failed:
+  description: How many of them have an error, and are as they were.
+  type: int
+  returned: success
+new_versions:
+  description: How many versions are new.
+  type: int
+  returned: success
+queued:
+  description: How many jobs were queued.
+  type: int
+  returned: success
+ignored:
   description: >-
-    For each project, how many versions it has, how many are new, how many jobs were queued, how
-    much was ignored, whether anything changed, and the error if it couldn't be read.
-  type: dict
-  returned: always
+    How many versions and files can't be used. C(playbooks/status.yml -e ignored=true) lists them.
+  type: int
+  returned: success
+lost:
+  description: How many versions that the farm had are offered no longer.
+  type: int
+  returned: success
 dropped:
   description: Projects that aren't followed, of which jobs have left the queue by this.
   type: list
   elements: str
   returned: success
 errors:
-  description: What went wrong, one line a project. Others are synced all the same.
+  description: >-
+    What went wrong, ten lines at most. Projects of which it doesn't speak are synced all the same.
   type: list
   elements: str
   returned: always
 """
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
@@ -92,12 +117,15 @@ except ImportError as missing:
 else:
     IMPORT_ERROR = None
 
+MAX_ERRORS = 10
+
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "projects": {"type": "list", "elements": "str"},
             "targets": {"type": "list", "elements": "str"},
+            "accept_losses": {"type": "bool", "default": False},
             "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
         },
         supports_check_mode=True,
@@ -132,23 +160,32 @@ def main() -> None:
                 followed=projects is None,
                 targets=targets,
                 newest=config.pypi_versions,
+                max_loss=None if module.params["accept_losses"] else config.pypi_max_loss,
                 now=began_at,
                 check=module.check_mode,
             )
     except FarmError as error:
         module.fail_json(msg=str(error))
-    errors = [synced.error for synced in done.values() if synced.error]
-    results = {name: asdict(synced) for name, synced in done.items()}
-    if errors and len(errors) == len(done):
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        module.fail_json(msg=errors[0] + more, projects=results, errors=errors)
+    errors = sync.errors(done)
+    if len(errors) > MAX_ERRORS:
+        errors[MAX_ERRORS:] = [f"and {len(errors) - MAX_ERRORS} more"]
+    failed = sum(synced.error is not None for synced in done.values())
+    if failed and failed == len(done):
+        module.fail_json(msg=sync.failure(done), errors=errors)
+    if failed:
+        module.warn(f"{failed} of {len(done)} projects could not be synced:")
     for error_text in errors:
         module.warn(error_text)
     module.exit_json(
         changed=bool(dropped) or any(synced.changed for synced in done.values()),
         began_at=began_at.isoformat(),
+        projects=len(done),
+        failed=failed,
+        new_versions=sum(synced.new_versions for synced in done.values()),
+        queued=sum(synced.queued for synced in done.values()),
+        ignored=sum(synced.ignored for synced in done.values()),
+        lost=sum(synced.lost for synced in done.values()),
         dropped=dropped,
-        projects=results,
         errors=errors,
     )
 

@@ -39,6 +39,8 @@ class Config:
     pypi_projects: tuple[str, ...]
     pypi_versions: int | None
     """How many of a project's newest versions get jobs; None is all ("all" in the file)."""
+    pypi_max_loss: float
+    """Which share of what the farm has may vanish in one sync, from 0 to 1."""
     spool_depth: int
     builder_lost_after_s: float
     wheel_max_bytes: int
@@ -93,6 +95,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
         pypi_url=_index_url(raw.get("pypi_url")),
         pypi_projects=tuple(raw["pypi_projects"]),
         pypi_versions=_versions(raw.get("pypi_versions", "all")),
+        pypi_max_loss=_percent(raw, "pypi_max_loss_percent", 10) / 100,
         spool_depth=_positive(raw, "spool_depth", 3),
         builder_lost_after_s=float(_positive(raw, "builder_lost_after_s", 900)),
         wheel_max_bytes=_positive(raw, "wheel_max_bytes", 1 << 30),
@@ -122,6 +125,13 @@ def _versions(value: object) -> int | None:
         number = 0
     if number < 1:
         raise ValueError(f'pypi_versions is {value!r}, and must be "all" or a number from 1')
+    return number
+
+
+def _percent(raw: Mapping[str, Any], name: str, default: float) -> float:
+    number = float(raw.get(name, default))
+    if not 0 <= number <= 100:
+        raise ValueError(f"{name} is {number:g}, and must be from 0 to 100")
     return number
 
 

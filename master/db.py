@@ -43,6 +43,11 @@ class Lock(Enum):
     RECORDING = 2
     MIGRATION = 3
 
+    @property
+    def key(self) -> dict[str, int]:
+        """Its two numbers, as pg_advisory_lock takes them and pg_locks shows them."""
+        return {"classid": _LOCKS, "objid": self.value}
+
 
 class BusyError(FarmError):
     """Another process is at the same work."""
@@ -137,9 +142,10 @@ def hold(conn: Connection, lock: Lock) -> None:
     """
     try:
         with conn, conn.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", (_LOCKS, lock.value))
+            cursor.execute("SELECT pg_advisory_lock(%(classid)s, %(objid)s)", lock.key)
     except psycopg2.errors.LockNotAvailable as error:
         raise BusyError(
-            f"another {lock.name.lower()} is under way for more than a minute: wait for it, or end "
-            f"it (its process is in the database's pg_stat_activity)"
+            f"another {lock.name.lower()} has been under way for more than a minute: wait for it "
+            f"(ansible-playbook playbooks/status.yml shows how far a sync is), or end it (its "
+            f"process is in the database's pg_stat_activity)"
         ) from error

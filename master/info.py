@@ -10,7 +10,18 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
 from master import db, key
 from master.config import Config
-from master.snapshot import Builder, Counts, Failure, Info, Left, Note, Run, Running, TargetResult
+from master.snapshot import (
+    Builder,
+    Counts,
+    Failure,
+    Ignored,
+    Info,
+    Left,
+    Note,
+    Run,
+    Running,
+    TargetResult,
+)
 
 _COUNTS = """
 SELECT t.name,
@@ -42,6 +53,19 @@ SELECT j.job_id, j.attempt, j.builder_id, p.name AS project, v.version, j.leased
 """
 
 _NOTES = "SELECT key, value, updated_at FROM sync_state"
+
+# What the lock says holds however a sync ended.
+_SYNCING = """
+SELECT EXISTS (SELECT FROM pg_locks
+                WHERE locktype = 'advisory' AND granted AND classid = %(classid)s
+                  AND objid = %(objid)s
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+_IGNORED = """
+SELECT name AS project, ignored_count AS count, ignored AS lines
+  FROM projects WHERE ignored_count > 0 ORDER BY name
+"""
 
 # A job takes as long as builds of its project did for this target, or else as the target's
 # recent ones. A long queue is judged by its head.
@@ -116,10 +140,11 @@ def read(
     since: datetime | None = None,
     targets: Sequence[str] | None = None,
     job_ids: Sequence[int] | None = None,
+    ignored: bool = False,
 ) -> Info:
     """The farm as one snapshot sees it, and the run of these jobs when since is given.
 
-    None stands for all targets and all jobs.
+    None stands for all targets and all jobs. ignored asks for what of the index can't be used.
     """
     chosen = {
         "since": since,
@@ -140,6 +165,11 @@ def read(
             targets=counts,
             builders=_builders(cursor, chosen, now),
             notes=notes,
+            is_syncing=bool(_rows(cursor, _SYNCING, db.Lock.SYNC.key)[0][0]),
+            ignored=tuple(
+                Ignored(row.project, row.count, tuple(row.lines))
+                for row in (_rows(cursor, _IGNORED) if ignored else ())
+            ),
             run=None if since is None else _run(cursor, chosen, since, list(counts)),
         )
 

@@ -45,6 +45,8 @@ class Candidate:
     upstream_file_id: int | None
     wheels: tuple[str, ...] = ()
     """Those in the store that serve every platform."""
+    is_compiled: bool = False
+    """Its project has wheels for single platforms: one that serves them all may lack something."""
 
     @property
     def parsed(self) -> Version:
@@ -60,7 +62,9 @@ class Candidate:
         return NO_SDIST if self.upstream_file_id is None else None
 
     def covered_by(self, target: Target) -> str | None:
-        """The wheel of the store that serves the target already."""
+        """The wheel of the store that serves the target as well as one of its own would."""
+        if self.is_compiled:
+            return None
         found = (w for w in self.wheels if serves(parse_wheel_filename(w)[3], target))
         return next(found, None)
 
@@ -104,16 +108,29 @@ def wanted(candidates: Iterable[Candidate], target: Target, newest: int | None) 
     fit.sort(key=lambda candidate: candidate.parsed, reverse=True)
     if newest is None:
         return fit
+    # 1.0 and 1.0.0 are one version (PEP 440): the one that the farm knew first stands for both.
+    distinct: dict[Version, Candidate] = {}
+    for candidate in sorted(fit, key=lambda candidate: candidate.version_id):
+        distinct.setdefault(candidate.parsed, candidate)
+    fit = [candidate for candidate in fit if candidate in distinct.values()]
     final = [candidate for candidate in fit if not candidate.parsed.is_prerelease]
     return (final or fit)[:newest]
 
 
 def candidates(cursor: Cursor, project_id: int) -> list[Candidate]:
     """All versions of the project."""
+    compiled = is_compiled(cursor, project_id)
     cursor.execute(sql.VERSIONS, {"project_id": project_id})
     return [
-        Candidate(**{**row._asdict(), "wheels": tuple(row.wheels)}) for row in cursor.fetchall()
+        Candidate(**{**row._asdict(), "wheels": tuple(row.wheels)}, is_compiled=compiled)
+        for row in cursor.fetchall()
     ]
+
+
+def is_compiled(cursor: Cursor, project_id: int) -> bool:
+    """Whether the project is known to yield wheels for single platforms, here or on the index."""
+    cursor.execute(sql.COMPILED, {"project_id": project_id})
+    return bool(cursor.fetchone().is_compiled)
 
 
 def skips(cursor: Cursor, project_id: int) -> list[Skip]:
@@ -133,7 +150,8 @@ def project(
 
     newest is how many of its versions, None for all, and 0 when the farm doesn't follow it. What is
     not to be built any longer is taken out of the queue, and what had been taken out so comes back
-    when its obstacle is gone. Nothing that is leased, was built or failed is touched.
+    when its obstacle is gone. What was built or failed is only touched when its sdist was replaced
+    by another: that one is then built.
     """
     planned = Planned()
     known = candidates(cursor, project_id)
@@ -241,21 +259,35 @@ def _revise(
     now: datetime,
 ) -> None:
     """Takes a job out of the queue for the reason, or back into it when there is none."""
-    if job.state != "pending" and not (job.state == "skipped" and _undone(job.reason)):
-        return
-    bound = {"job_id": job.job_id, "now": now, "state": job.state, "priority": 0}
-    if reason:
-        # Of what is out of it already, the page says why it is now.
-        if reason != job.reason:
-            cursor.execute(sql.SKIP, {**bound, "reason": reason})
-            planned.skipped += cursor.rowcount
-    elif job.state == "skipped":
-        cursor.execute(sql.REQUEUE, {**bound, "upstream_file_id": candidate.upstream_file_id})
-        planned.queued += cursor.rowcount
-    elif job.upstream_file_id != candidate.upstream_file_id:
-        # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
-        cursor.execute(sql.REQUEUE, {**bound, "upstream_file_id": candidate.upstream_file_id})
+    bound = {
+        "job_id": job.job_id,
+        "now": now,
+        "state": job.state,
+        "priority": 0,
+        "upstream_file_id": candidate.upstream_file_id,
+    }
+    match job.state:
+        case "built" | "failed" if job.is_outdated and not reason:
+            # Made from an sdist that was replaced: it says nothing of the new one.
+            cursor.execute(sql.REQUEUE, bound)
+            planned.queued += cursor.rowcount
+        case "skipped" if not reason and _is_undone(job, candidate):
+            cursor.execute(sql.REQUEUE, bound)
+            planned.queued += cursor.rowcount
+        case "pending" if not reason and job.upstream_file_id != candidate.upstream_file_id:
+            # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
+            cursor.execute(sql.REQUEUE, bound)
+        case "pending" | "skipped" if reason and reason != job.reason:
+            # Of what is out of the queue already, the page says why it is now.
+            if job.state == "pending" or _is_undone(job, candidate):
+                cursor.execute(sql.SKIP, {**bound, "reason": reason})
+                planned.skipped += cursor.rowcount
 
 
-def _undone(reason: str) -> bool:
-    return reason in _PASSING_REASONS or reason.startswith(SKIP_RULE)
+def _is_undone(job: Any, candidate: Candidate) -> bool:
+    """Whether what a job was skipped for may pass, or has passed."""
+    if job.reason.startswith(COVERED):
+        is_gone = job.reason.removeprefix(COVERED) not in candidate.wheels
+        # One that was tried, and made a wheel that serves all, would only make the same again.
+        return is_gone or (candidate.is_compiled and job.attempt == 0)
+    return job.reason in _PASSING_REASONS or job.reason.startswith(SKIP_RULE)

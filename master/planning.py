@@ -10,8 +10,10 @@ from master import db, plan, request, sync
 from master.config import Config
 from master.db import Connection, Cursor
 from master.plan import Planned
-from master.pypi import Index, UnknownProjectError, UpstreamProject
+from master.pypi import Index, UnknownProjectError, UnreadablePageError, UpstreamProject
 from master.queries import plan as sql
+from master.request import Asked
+from master.sync import EmptyPageError, OddProjectError
 from master.tags import Target
 
 
@@ -37,23 +39,24 @@ def run(
     """Queues what is to be built, in one transaction.
 
     Projects among the packages that no sync reads are read from the index first. With check,
-    nothing is written. Raises BadNameError, CannotBuildError, UnknownProjectError,
-    IndexUnreachableError and OddProjectError.
+    nothing is written. Raises CannotBuildError, with all that can't be built, and
+    IndexUnreachableError.
     """
     db.hold(conn, db.Lock.SYNC)
+    asked = request.read(packages)
     with db.transaction(conn) as reading:
-        unread = request.not_followed(reading, packages)
-    pages = [_page(conn, index, name, targets=targets, now=now, check=check) for name in unread]
+        unread = request.not_followed(reading, asked)
+    pages = _pages(conn, index, asked, unread, targets=targets, now=now, check=check)
     cursor: Cursor = conn.cursor()
     try:
         for page in pages:
-            # Nothing but what was asked for is queued of it, now or by a later sync.
-            sync.write(cursor, page, None, targets=[], newest=None, now=now, followed=False)
+            _store(cursor, page, asked, now)
         if not check:
             # What is new of them holds, whether or not it can be built.
             conn.commit()
         if packages:
-            planned = request.build(cursor, packages, targets, now)
+            planned = request.build(cursor, asked, targets, now)
+            asked.check()
         else:
             planned = _followed(cursor, targets, config.pypi_versions, now)
         bound = {
@@ -77,21 +80,41 @@ def run(
     )
 
 
-def _page(
+def _pages(
     conn: Connection,
     index: Index,
-    name: str,
+    asked: Asked,
+    names: Sequence[str],
     *,
     targets: Sequence[Target],
     now: datetime,
     check: bool,
-) -> UpstreamProject:
+) -> list[UpstreamProject]:
+    """What the index has of these; those without a page are dropped from what was asked for."""
+    pages = []
+    for name in names:
+        try:
+            pages.append(index.project(name))
+        except UnknownProjectError as error:
+            # Nobody else learns it, of one that no sync reads.
+            sync.gone(conn, name, targets=targets, now=now, check=check)
+            asked.drop(name, str(error))
+        except UnreadablePageError as error:
+            asked.drop(name, str(error))
+    return pages
+
+
+def _store(cursor: Cursor, page: UpstreamProject, asked: Asked, now: datetime) -> None:
+    """Stores a page; one that can't be is dropped from what was asked for, and the rest stays."""
+    cursor.execute("SAVEPOINT page")
     try:
-        return index.project(name)
-    except UnknownProjectError:
-        # Nobody else learns it, of one that no sync reads.
-        sync.gone(conn, name, targets=targets, now=now, check=check)
-        raise
+        # Nothing but what was asked for is queued of it, now or by a later sync.
+        sync.write(cursor, page, None, targets=[], newest=None, now=now, followed=False)
+    except OddProjectError as error:
+        cursor.execute("ROLLBACK TO SAVEPOINT page")
+        if isinstance(error, EmptyPageError):
+            sync.doubt(cursor, page.name, now)
+        asked.drop(page.name, str(error))
 
 
 def _followed(

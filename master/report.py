@@ -218,6 +218,10 @@ def status(info: Info) -> list[str]:
         for b in sorted(info.builders, key=lambda b: (b.target, b.name))
     ]
     happened = [(f"last {w}", _ago(info, info.notes.get(f"last_{w}"))) for w in HAPPENS]
+    began = info.notes.get("sync_began")
+    if info.is_syncing and began:
+        for_s = (info.now - began.updated_at).total_seconds()
+        happened.append(("syncing", f"for {duration(for_s)}: {plain(began.value)}"))
     on_its_way_s = publishing_for_s(info)
     if on_its_way_s is not None:
         happened.append(("publishing", f"for {duration(on_its_way_s)}"))
@@ -235,6 +239,19 @@ def status(info: Info) -> list[str]:
         *table(happened),
         *trouble(info).values(),
     ]
+
+
+def ignored(info: Info) -> list[str]:
+    """What of the index the farm can't use, by project."""
+    if not info.ignored:
+        return ["All that the index has of the farm's projects can be used."]
+    lines = []
+    for project in info.ignored:
+        lines.append(f"{project.project}: {project.count} of its versions and files can't be used")
+        lines += indent(plain(line) for line in project.lines)
+        if project.count > len(project.lines):
+            lines.append(f"  and {project.count - len(project.lines)} more")
+    return lines
 
 
 def _is_ahead(info: Info, note: Note) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,58 +21,105 @@ class CannotBuildError(FarmError):
     """What was asked for can't be built; the message names it."""
 
 
-def not_followed(cursor: Cursor, packages: Sequence[str]) -> list[str]:
-    """Names of the projects among the packages that no sync reads. Raises BadNameError."""
-    asked = dict.fromkeys(names.package(text)[0] for text in packages)
-    return [name for name in asked if not _is_followed(cursor, name)]
+@dataclass
+class Asked:
+    """What was asked for, as far as it makes sense."""
+
+    packages: list[tuple[str, str | None]]
+    """Names of projects, each with a version or None for its newest."""
+    problems: list[str]
+    """Why the others can't be built, a line each."""
+
+    def drop(self, name: str, problem: str) -> None:
+        """Leave a project out, for what is wrong with it."""
+        self.problems.append(problem)
+        self.packages = [package for package in self.packages if package[0] != name]
+
+    def check(self) -> None:
+        """Raise CannotBuildError, with all that is wrong, if anything is."""
+        if len(self.problems) > 1:
+            lines = "".join(f"\n- {problem}" for problem in self.problems)
+            raise CannotBuildError(f"nothing is queued, as some of it can't be built:{lines}")
+        if self.problems:
+            raise CannotBuildError(f"nothing is queued: {self.problems[0]}")
 
 
-def build(
-    cursor: Cursor, packages: Sequence[str], targets: Sequence[Target], now: datetime
-) -> Planned:
+def read(packages: Sequence[str]) -> Asked:
+    """Understand each NAME or NAME==VERSION."""
+    asked = Asked([], [])
+    for text in packages:
+        try:
+            asked.packages.append(names.package(text))
+        except names.BadNameError as error:
+            asked.problems.append(str(error))
+    return asked
+
+
+def not_followed(cursor: Cursor, asked: Asked) -> list[str]:
+    """Names of the projects among the packages that no sync reads."""
+    unique = dict.fromkeys(name for name, _ in asked.packages)
+    return [name for name in unique if not _is_followed(cursor, name)]
+
+
+def build(cursor: Cursor, asked: Asked, targets: Sequence[Target], now: datetime) -> Planned:
     """Queues each package for each target that can have it, failed ones again.
 
-    NAME stands for its newest version. Raises BadNameError, and CannotBuildError when a package
-    can be built for none of the targets.
+    A name alone stands for the newest version. What can be built for none of the targets is added
+    to the problems.
     """
     planned = Planned()
-    for text in packages:
-        name, version = names.package(text)
-        project_id = _project_id(cursor, name)
-        if project_id is None:
-            raise CannotBuildError(f"{name} is not known to the farm: correct the name")
-        known = plan.candidates(cursor, project_id)
-        rules = plan.skips(cursor, project_id)
-        target_ids = [target.target_id for target in targets]
-        cursor.execute(sql.JOBS, {"project_id": project_id, "targets": target_ids})
-        jobs = {(job.version_id, job.target_id): job for job in cursor.fetchall()}
-        before = planned.queued + planned.skipped
-        for target, candidate in _chosen(cursor, name, version, known, targets):
-            what = f"{name}=={candidate.version} ({target.name})"
-            for rule in rules:
-                if rule.names(candidate.version_id, target):
-                    raise CannotBuildError(
-                        f"{what} is not built by a skip rule ({rule.reason}): remove it first"
-                    )
-            job = jobs.get((candidate.version_id, target.target_id))
-            if candidate.covered_by(target) or (job and job.state == "built"):
-                planned.already_built.append(what)
-            elif job:
-                planned.job_ids.append(_again(cursor, job, candidate, planned, now))
-            else:
-                job_id = plan.insert(
-                    cursor,
-                    candidate,
-                    target,
-                    rules=rules,
-                    planned=planned,
-                    now=now,
-                    priority=plan.ASKED_FOR,
-                )
-                planned.job_ids += [job_id] if job_id else []
-        if planned.queued + planned.skipped > before:
-            cursor.execute(sql.DIRTY, {"project_id": project_id, "now": now})
+    for name, version in asked.packages:
+        try:
+            _build(cursor, name, version, targets, planned=planned, now=now)
+        except CannotBuildError as error:
+            asked.problems.append(str(error))
     return planned
+
+
+def _build(
+    cursor: Cursor,
+    name: str,
+    version: str | None,
+    targets: Sequence[Target],
+    *,
+    planned: Planned,
+    now: datetime,
+) -> None:
+    project_id = _project_id(cursor, name)
+    if project_id is None:
+        raise CannotBuildError(f"{name} is not known to the farm: correct the name")
+    known = plan.candidates(cursor, project_id)
+    rules = plan.skips(cursor, project_id)
+    target_ids = [target.target_id for target in targets]
+    cursor.execute(sql.JOBS, {"project_id": project_id, "targets": target_ids})
+    jobs = {(job.version_id, job.target_id): job for job in cursor.fetchall()}
+    before = planned.queued + planned.skipped
+    for target, candidate in _chosen(cursor, name, version, known, targets):
+        what = f"{name}=={candidate.version} ({target.name})"
+        for rule in rules:
+            if rule.names(candidate.version_id, target):
+                raise CannotBuildError(
+                    f"{what} is not built by a skip rule ({rule.reason}): remove it first"
+                )
+        job = jobs.get((candidate.version_id, target.target_id))
+        is_built = job is not None and job.state == "built" and not job.is_outdated
+        if candidate.covered_by(target) or is_built:
+            planned.already_built.append(what)
+        elif job:
+            planned.job_ids.append(_again(cursor, job, candidate, planned, now))
+        else:
+            job_id = plan.insert(
+                cursor,
+                candidate,
+                target,
+                rules=rules,
+                planned=planned,
+                now=now,
+                priority=plan.ASKED_FOR,
+            )
+            planned.job_ids += [job_id] if job_id else []
+    if planned.queued + planned.skipped > before:
+        cursor.execute(sql.DIRTY, {"project_id": project_id, "now": now})
 
 
 def _again(cursor: Cursor, job: Any, candidate: Candidate, planned: Planned, now: datetime) -> int:
@@ -82,7 +130,7 @@ def _again(cursor: Cursor, job: Any, candidate: Candidate, planned: Planned, now
         "priority": plan.ASKED_FOR,
         "upstream_file_id": candidate.upstream_file_id,
     }
-    if job.state in {"failed", "skipped"}:
+    if job.state in {"built", "failed", "skipped"}:
         cursor.execute(sql.REQUEUE, bound)
         planned.queued += cursor.rowcount
     elif job.state == "pending" and job.upstream_file_id != candidate.upstream_file_id:
@@ -127,8 +175,9 @@ def _project_id(cursor: Cursor, name: str) -> int | None:
 
 def _exact(cursor: Cursor, name: str, version: str, known: Sequence[Candidate]) -> Candidate:
     """The candidate with just this version, if it can be built at all."""
-    # 1.0 and 1.0.0 are one version (PEP 440).
+    # 1.0 and 1.0.0 are one version (PEP 440), and the index may have files of one spelling alone.
     found = [c for c in known if c.parsed == Version(version)]
+    found.sort(key=lambda candidate: candidate.upstream_obstacle is not None)
     if not found:
         newest = sorted((c.parsed for c in known if c.present), reverse=True)[:3]
         has = f"the newest are {', '.join(map(str, newest))}" if newest else "it has none"

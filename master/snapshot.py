@@ -95,6 +95,16 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Ignored:
+    """What of a project's page on the index can't be used."""
+
+    project: str
+    count: int
+    lines: tuple[str, ...]
+    """The first few, each with the reason."""
+
+
+@dataclass(frozen=True)
 class Info:
     now: datetime
     site_url: str
@@ -102,4 +112,7 @@ class Info:
     targets: dict[str, Counts]
     builders: tuple[Builder, ...]
     notes: dict[str, Note]
+    is_syncing: bool
+    ignored: tuple[Ignored, ...]
+    """Of all projects, when it was asked for."""
     run: Run | None

@@ -9,6 +9,8 @@ from master.db import Cursor
 from master.queries import state as sql
 
 Key = Literal[
+    "index_url",
+    "sync_began",
     "last_sync",
     "last_sync_error",
     "last_round",

@@ -53,8 +53,12 @@ UPDATE jobs
 """
 
 FAILED_BUILD = """
-INSERT INTO builds (job_id, attempt, builder_id, status, reason, finished_at, recorded_at)
-VALUES (%(job_id)s, %(attempt)s, %(builder_id)s, 'failed', %(reason)s, %(now)s, %(now)s)
+INSERT INTO builds (job_id, attempt, builder_id, status, reason, sdist_filename, sdist_sha256,
+                    finished_at, recorded_at)
+SELECT j.job_id, %(attempt)s, %(builder_id)s, 'failed', %(reason)s,
+       CASE WHEN j.leased_sha256 IS NOT NULL THEN f.filename END, j.leased_sha256, %(now)s, %(now)s
+  FROM jobs j JOIN upstream_files f USING (upstream_file_id)
+ WHERE j.job_id = %(job_id)s
 """
 
 DIRTY = """

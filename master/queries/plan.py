@@ -4,7 +4,8 @@
 VERSIONS = """
 SELECT v.version_id, v.version, v.yanked, v.present, v.requires_python, sdist.upstream_file_id,
        (SELECT coalesce(array_agg(filename::text), '{}') FROM files
-         WHERE version_id = v.version_id AND serves_every_platform) AS wheels
+         WHERE version_id = v.version_id AND serves_every_platform
+           AND withdrawn_at IS NULL) AS wheels
   FROM versions v
   LEFT JOIN LATERAL (
        SELECT upstream_file_id FROM upstream_files f
@@ -13,14 +14,29 @@ SELECT v.version_id, v.version, v.yanked, v.present, v.requires_python, sdist.up
  WHERE v.project_id = %(project_id)s
 """
 
+# Whether any of its wheels, the farm's or the index's, is for one platform alone.
+COMPILED = """
+SELECT EXISTS (SELECT FROM versions v JOIN files f USING (version_id)
+                WHERE v.project_id = %(project_id)s AND NOT f.serves_every_platform
+                  AND f.withdrawn_at IS NULL)
+    OR EXISTS (SELECT FROM versions v JOIN upstream_files f USING (version_id)
+                WHERE v.project_id = %(project_id)s AND f.kind = 'wheel' AND f.present
+                  AND f.filename NOT LIKE '%%-any.whl') AS is_compiled
+"""
+
 SKIPS = """
 SELECT version_id, target_id, reason FROM skips WHERE project_id = %(project_id)s
 """
 
 JOBS = """
-SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason,
-       j.priority
+SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason, j.attempt,
+       j.priority,
+       b.sdist_sha256 IS NOT NULL
+       AND NOT EXISTS (SELECT FROM upstream_files f
+                        WHERE f.filename = b.sdist_filename AND f.sha256 = b.sdist_sha256
+                          AND f.version_id = j.version_id AND f.present) AS is_outdated
   FROM jobs j JOIN versions v USING (version_id)
+  LEFT JOIN builds b ON b.job_id = j.job_id AND b.attempt = j.attempt
  WHERE v.project_id = %(project_id)s AND j.target_id = ANY (%(targets)s)
 """
 
@@ -44,7 +60,7 @@ REQUEUE = """
 UPDATE jobs
    SET state = 'pending', finished_at = NULL, reason = NULL, queued_at = %(now)s, lost_count = 0,
        upstream_file_id = %(upstream_file_id)s, priority = greatest(priority, %(priority)s)
- WHERE job_id = %(job_id)s AND state IN ('pending', 'failed', 'skipped')
+ WHERE job_id = %(job_id)s AND state IN ('pending', 'built', 'failed', 'skipped')
 """
 
 RAISE = """

@@ -51,9 +51,11 @@ SELECT job_id, priority FROM jobs
 
 LEASE = """
 UPDATE jobs j
-   SET state = 'leased', attempt = j.attempt + 1, builder_id = n.builder_id, leased_at = %(now)s
-  FROM unnest(%(job_ids)s::bigint[], %(builder_ids)s::bigint[]) AS n (job_id, builder_id)
- WHERE j.job_id = n.job_id AND j.state = 'pending'
+   SET state = 'leased', attempt = j.attempt + 1, builder_id = n.builder_id, leased_at = %(now)s,
+       leased_sha256 = f.sha256
+  FROM unnest(%(job_ids)s::bigint[], %(builder_ids)s::bigint[]) AS n (job_id, builder_id),
+       upstream_files f
+ WHERE j.job_id = n.job_id AND j.state = 'pending' AND f.upstream_file_id = j.upstream_file_id
 """
 
 REVOKE = """
@@ -68,8 +70,8 @@ SELECT job_id FROM jobs WHERE state = 'leased' AND priority >= %(priority)s
 
 LEASES = """
 SELECT b.name AS builder, t.name AS target, j.job_id, j.attempt, j.handed_at, j.revoking,
-       j.priority, p.name AS project, v.version, f.filename, f.url, f.sha256,
-       f.size_bytes
+       j.priority, p.name AS project, v.version, f.filename, f.url,
+       j.leased_sha256 AS sha256, f.size_bytes
   FROM jobs j
   JOIN builders b ON b.builder_id = j.builder_id
   JOIN targets t ON t.target_id = j.target_id

@@ -3,12 +3,14 @@
 JOB = """
 SELECT j.job_id, j.version_id, j.state, j.attempt, j.target_id, b.name AS builder, b.builder_id,
        t.name, t.python_version, t.interpreter_tag, t.abi_tag, t.platform_tag, p.project_id,
-       p.name AS project, v.version, j.leased_at, j.queued_at,
+       p.name AS project, v.version, j.leased_at, j.queued_at, f.filename AS sdist_filename,
+       j.leased_sha256 AS sdist_sha256,
        EXISTS (SELECT FROM builds WHERE job_id = j.job_id AND attempt = %(attempt)s) AS recorded
   FROM jobs j
   JOIN targets t USING (target_id)
   JOIN versions v USING (version_id)
   JOIN projects p USING (project_id)
+  JOIN upstream_files f ON f.upstream_file_id = j.upstream_file_id
   LEFT JOIN builders b ON b.builder_id = j.builder_id
  WHERE j.job_id = %(job_id)s
 """
@@ -21,10 +23,10 @@ SELECT FROM jobs
 """
 
 BUILD = """
-INSERT INTO builds (job_id, attempt, builder_id, status, reason, started_at, finished_at,
-                    duration_s, recorded_at)
-VALUES (%(job_id)s, %(attempt)s, %(builder_id)s, %(status)s, %(reason)s, %(started_at)s,
-        %(finished_at)s, %(duration_s)s, %(now)s)
+INSERT INTO builds (job_id, attempt, builder_id, status, reason, sdist_filename, sdist_sha256,
+                    started_at, finished_at, duration_s, recorded_at)
+VALUES (%(job_id)s, %(attempt)s, %(builder_id)s, %(status)s, %(reason)s, %(sdist_filename)s,
+        %(sdist_sha256)s, %(started_at)s, %(finished_at)s, %(duration_s)s, %(now)s)
 RETURNING build_id
 """
 
@@ -58,7 +60,8 @@ RECORDED = "SELECT FROM files WHERE filename = %(filename)s"
 
 PURE = """
 SELECT filename FROM files
- WHERE version_id = %(version_id)s AND serves_every_platform AND uploaded_at >= %(queued_at)s
+ WHERE version_id = %(version_id)s AND serves_every_platform AND withdrawn_at IS NULL
+   AND uploaded_at >= %(queued_at)s
  ORDER BY file_id
 """
 

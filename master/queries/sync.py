@@ -8,7 +8,34 @@ ON CONFLICT (name) DO UPDATE SET display_name = coalesce(%(display_name)s, p.dis
 RETURNING project_id, followed
 """
 
-KNOWN = "SELECT project_id FROM projects WHERE name = %(name)s"
+# What its last pages were, and whether there is anything that this one could take away.
+KNOWN = """
+SELECT project_id, serial, empty_since,
+       EXISTS (SELECT FROM versions v WHERE v.project_id = p.project_id AND v.present) AS has_any
+  FROM projects p WHERE name = %(name)s
+"""
+
+EMPTY = "UPDATE projects SET empty_since = coalesce(empty_since, %(now)s) WHERE name = %(name)s"
+
+# Another index counts otherwise.
+FORGET_SERIALS = """
+UPDATE projects SET serial = NULL
+ WHERE serial IS NOT NULL
+   AND (SELECT value FROM sync_state WHERE key = 'index_url') IS DISTINCT FROM %(url)s
+"""
+
+# What the farm has from the index: versions of which it offers a wheel, and those that it had none
+# of yet but planned. One whose wheels are all withdrawn is a loss.
+HAS = """
+SELECT v.version_id
+  FROM versions v
+ WHERE v.present AND (%(project_id)s::bigint IS NULL OR v.project_id = %(project_id)s)
+   AND CASE WHEN EXISTS (SELECT FROM files f WHERE f.version_id = v.version_id)
+            THEN EXISTS (SELECT FROM files f
+                          WHERE f.version_id = v.version_id AND f.withdrawn_at IS NULL)
+            ELSE EXISTS (SELECT FROM jobs j WHERE j.version_id = v.version_id) END
+"""
+HOW_MANY = f"SELECT count(*) AS versions FROM ({HAS}) has"  # noqa: S608 - constants alone
 
 FOLLOW = """
 UPDATE projects SET followed = name = ANY (%(names)s::text[])
@@ -74,9 +101,29 @@ UPDATE upstream_files f SET present = false
 RETURNING f.filename
 """
 
+# A wheel is offered for as long as the index has the sdist that it was made from, by name and hash,
+# or has none at all: then there is nothing to make another from.
+WITHDRAW = """
+WITH judged AS (
+     SELECT file.file_id,
+            b.sdist_sha256 IS NOT NULL
+            AND NOT EXISTS (SELECT FROM upstream_files f
+                             WHERE f.filename = b.sdist_filename AND f.sha256 = b.sdist_sha256
+                               AND f.version_id = v.version_id AND f.present)
+            AND EXISTS (SELECT FROM upstream_files f
+                         WHERE f.version_id = v.version_id AND f.present AND f.kind = 'sdist'
+                           AND f.sha256 IS NOT NULL) AS is_replaced
+       FROM versions v JOIN files file USING (version_id) JOIN builds b USING (build_id)
+      WHERE v.project_id = %(project_id)s AND v.present)
+UPDATE files SET withdrawn_at = CASE WHEN is_replaced THEN %(now)s::timestamptz END
+  FROM judged
+ WHERE files.file_id = judged.file_id AND is_replaced <> (withdrawn_at IS NOT NULL)
+"""
+
 SYNCED = """
 UPDATE projects
-   SET synced_at = %(now)s,
+   SET synced_at = %(now)s, serial = coalesce(%(serial)s, serial), empty_since = NULL,
+       ignored = %(ignored)s, ignored_count = %(ignored_count)s,
        dirty_since = CASE WHEN %(changed)s THEN %(now)s ELSE dirty_since END
  WHERE project_id = %(project_id)s
 """

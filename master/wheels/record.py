@@ -18,7 +18,7 @@ from master.config import Config
 from master.db import Connection, Cursor
 from master.errors import FarmError
 from master.key import Key
-from master.plan import COVERED
+from master.plan import COVERED, is_compiled
 from master.queries import record as sql
 from master.reported import line
 from master.tags import Target, serves
@@ -276,6 +276,8 @@ class Recorder:
             "project_id": job.project_id,
             "status": "failed" if result.reason else "built",
             "reason": result.reason,
+            "sdist_filename": job.sdist_filename if job.sdist_sha256 else None,
+            "sdist_sha256": job.sdist_sha256,
             "started_at": result.started_at,
             "finished_at": result.finished_at,
             "duration_s": result.duration_s,
@@ -314,6 +316,9 @@ class Recorder:
     def _cover(self, cursor: Cursor, arrival: _Arrival, wheel: verify.Wheel) -> None:
         """Takes the version out of the queues of other targets that this wheel serves, too."""
         job = arrival.job
+        if is_compiled(cursor, job.project_id):
+            # Elsewhere the compiler may do what it didn't here, and the wheel be a better one.
+            return
         cursor.execute(sql.OTHER_TARGETS, {"version_id": job.version_id, "job_id": job.job_id})
         covered = []
         for row in cursor.fetchall():

@@ -32,10 +32,35 @@ class File:
 
 
 @dataclass
+class Answer:
+    """What is answered instead of a page."""
+
+    status: int = 200
+    kind: str = "text/html"
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    length: int | None = None
+    """That is announced; more than there is, and the client sees it cut off."""
+
+
+LOGIN_PAGE = Answer(
+    body=b'<!DOCTYPE html><html><body><form action="/login"><input name="user"></form>'
+    b'<a href="/terms">Terms of use</a></body></html>'
+)
+"""What a captive portal answers to everything."""
+
+
+@dataclass
 class Catalogue:
     """What the index has; may be changed while it runs."""
 
     projects: dict[str, list[File]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    """By project, before anything else is looked at."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Of each JSON page, over what it would have."""
+    serial: int | None = None
+    """Of each page."""
     has_json: bool = True
     status: int = 200
     """Of every answer; what isn't 200 is a breakdown."""
@@ -74,32 +99,40 @@ class _Handler(BaseHTTPRequestHandler):
         accept = self.headers.get("Accept", "")
         catalogue.accepted.append(f"{accept}|{self.headers.get('User-Agent')}")
         parts = self.path.strip("/").split("/")
-        if catalogue.status != 200:
+        name = parts[-1]
+        if name in catalogue.answers or "*" in catalogue.answers:
+            self._say(catalogue.answers.get(name) or catalogue.answers["*"])
+        elif catalogue.status != 200:
             self._answer(catalogue.status, "text/plain", b"broken\n")
         elif parts[0] == "simple" and len(parts) == 2 and parts[1] in catalogue.projects:
             as_json = catalogue.has_json and JSON_TYPE in accept
-            page = _json if as_json else _html
-            files = catalogue.projects[parts[1]]
+            files = catalogue.projects[name]
+            page = _json(name, files, catalogue.facts) if as_json else _html(name, files)
             self._answer(
-                200,
-                catalogue.kind or (JSON_TYPE if as_json else "text/html"),
-                page(parts[1], files).encode(),
+                200, catalogue.kind or (JSON_TYPE if as_json else "text/html"), page.encode()
             )
         else:
             self._answer(404, "text/plain", b"no such thing\n")
 
     def _answer(self, status: int, kind: str, data: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
+        serial = self.server.catalogue.serial
+        headers = {} if serial is None else {"X-PyPI-Last-Serial": str(serial)}
+        self._say(Answer(status, kind, data, headers))
+
+    def _say(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.kind)
+        self.send_header("Content-Length", str(answer.length or len(answer.body)))
+        for header, value in answer.headers.items():
+            self.send_header(header, value)
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its base calls it so
         """Says nothing."""
 
 
-def _json(name: str, files: list[File]) -> str:
+def _json(name: str, files: list[File], facts: dict[str, Any]) -> str:
     return json.dumps(
         {
             "meta": {"api-version": "1.1"},
@@ -117,6 +150,7 @@ def _json(name: str, files: list[File]) -> str:
                 }
                 for file in files
             ],
+            **facts,
         }
     )
 

@@ -42,7 +42,7 @@ def sdist(project: str, version: str, **changes: Any) -> UpstreamFile:
 def upstream(project: str, *versions: str, **changes: Any) -> UpstreamProject:
     """A project of the index with an sdist of each version."""
     found = (UpstreamVersion(v, (sdist(project, v, **changes),)) for v in versions)
-    return UpstreamProject(project, tuple(found), 0)
+    return UpstreamProject(project, tuple(found))
 
 
 class Farm:

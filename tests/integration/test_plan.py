@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from master import planning, pypi, request, sync
+from master import planning, pypi, request
 from master.planning import Outcome
 from tests.forge import Forge
 from tests.integration.catalogue import Catalogue, File, Server
@@ -114,7 +114,7 @@ def test_what_is_out_of_the_queue_says_why_it_is_now(farm: Farm) -> None:
     assert farm.value("SELECT max(finished_at) FROM jobs") == finished
     # Trixie has a newer Python than bookworm.
     young = pypi.UpstreamVersion("1.0", (sdist("demo", "1.0", requires_python=">=3.12"),))
-    farm.sync(pypi.UpstreamProject("demo", (young, *upstream("demo", "2.0").versions), 0))
+    farm.sync(pypi.UpstreamProject("demo", (young, *upstream("demo", "2.0").versions)))
     assert farm.rows(reason + " AND state = 'skipped'") == [("needs another Python",)]
     assert farm.states()["demo 1.0"] == "skipped"
     assert farm.states("trixie")["demo 1.0"] == "pending"
@@ -205,7 +205,7 @@ def test_a_package_that_isnt_followed_is_looked_up(farm: Farm, plan: Plan) -> No
         assert outcome.queued == 1
         assert farm.states() == {"new 1.0": "pending"}
         assert farm.value("SELECT followed FROM projects") is False
-        with pytest.raises(pypi.UnknownProjectError, match="has no project nowhere"):
+        with pytest.raises(request.CannotBuildError, match="has no project nowhere"):
             plan("nowhere", url=server.url)
 
 
@@ -238,10 +238,10 @@ def test_what_is_new_of_a_package_holds_though_it_cant_be_built(farm: Farm, plan
             plan("new==2", url=server.url)
         assert farm.value("SELECT yanked FROM versions") is True
         catalogue.projects.clear()
-        with pytest.raises(pypi.UnknownProjectError, match="has no project new"):
+        with pytest.raises(request.CannotBuildError, match="has no project new"):
             plan("new", url=server.url, check=True)
         assert farm.value("SELECT present FROM versions") is True
-        with pytest.raises(pypi.UnknownProjectError, match="has no project new"):
+        with pytest.raises(request.CannotBuildError, match="has no project new"):
             plan("new", url=server.url)
     assert farm.value("SELECT present FROM versions") is False
     assert farm.states() == {"new 1.0": "skipped"}
@@ -261,7 +261,7 @@ def test_a_package_that_waits_gets_the_sdist_that_there_is_now(farm: Farm, plan:
 def test_odd_data_of_a_package_is_said_by_name(farm: Farm, plan: Plan) -> None:
     with (
         Server(Catalogue({"new": [File("new-1.0.tar.gz", size=-1)]})) as server,
-        pytest.raises(sync.OddProjectError, match="says of new can't be stored"),
+        pytest.raises(request.CannotBuildError, match="says of new can't be stored"),
     ):
         plan("new", url=server.url)
     assert farm.rows("SELECT * FROM projects") == []
@@ -292,9 +292,9 @@ def test_a_zip_is_built_where_there_is_nothing_better(farm: Farm) -> None:
     zipped = sdist("demo", "1.0", filename="demo-1.0.zip", url="https://files.example/z")
     both = pypi.UpstreamVersion("1.0", (zipped, sdist("demo", "1.0")))
     alone = pypi.UpstreamVersion("1.0", (zipped,))
-    farm.sync(pypi.UpstreamProject("demo", (alone,), 0))
+    farm.sync(pypi.UpstreamProject("demo", (alone,)))
     chosen = "SELECT filename FROM jobs JOIN upstream_files USING (upstream_file_id)"
     assert farm.value(chosen) == "demo-1.0.zip"
     # A better one comes before the job is taken.
-    farm.sync(pypi.UpstreamProject("demo", (both,), 0))
+    farm.sync(pypi.UpstreamProject("demo", (both,)))
     assert farm.value(chosen) == "demo-1.0.tar.gz"

@@ -49,6 +49,8 @@ def farm(*builders: Builder, run: Run | None = None, **notes: Note) -> Info:
         targets={"bookworm": Counts(pending=12, leased=3, built=140, failed=5)},
         builders=builders,
         notes=notes,
+        is_syncing=False,
+        ignored=(),
         run=run,
     )
 
