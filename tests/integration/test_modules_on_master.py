@@ -18,7 +18,7 @@ from ansible.module_utils.testing import patch_module_args
 from master.config import Config
 from master.migrate import SCHEMA
 from tests.forge import BOOKWORM, TRIXIE, Forge
-from tests.integration.catalogue import Catalogue, File, Server
+from tests.integration.catalogue import LOGIN_PAGE, Catalogue, File, Server
 from tests.integration.farm import Farm, said, upstream
 
 Run = Callable[..., dict[str, Any]]
@@ -91,6 +91,30 @@ def test_the_way_of_one_release(run: Run, farm: Farm) -> None:
     named = run("build_plan", targets=["bookworm"], packages=["demo"])
     assert named["already_built"] == ["demo==1.0 (bookworm)"]
     assert named["job_ids"] == []
+
+
+def test_a_partial_failure_is_counted_and_told_in_ten_lines(run: Run, farm: Farm) -> None:
+    names = [f"p{number}" for number in range(12)]
+    catalogue = Catalogue({"demo": [File("demo-1.0.tar.gz")]})
+    with Server(catalogue) as server:
+        index = {"pypi_url": server.url, "pypi_projects": ["demo", *names]}
+        synced = run("pypi_sync", index)
+        assert (synced["projects"], synced["failed"], synced["queued"]) == (13, 12, 2)
+        assert len(synced["errors"]) == 11
+        assert synced["errors"][-1] == "and 2 more"
+        warned = [warning["event"]["msg"] for warning in synced["warnings"]]
+        assert warned == ["12 of 13 projects could not be synced:", *synced["errors"]]
+        catalogue.answers["*"] = LOGIN_PAGE
+        failed = run("pypi_sync", index)
+        assert failed["failed"]
+        assert failed["msg"].startswith("no project could be synced: the index http://127.0.0.1:")
+        assert failed["msg"].endswith("(and 12 more like this)")
+        del catalogue.answers["*"]
+        del catalogue.projects["demo"]
+        assert "1 of the 1 versions" in run("pypi_sync", index)["errors"][0]
+        accepted = run("pypi_sync", index, accept_losses=True)
+        assert "not offered any longer" in accepted["msg"]
+    assert set(farm.states().values()) == {"skipped"}
 
 
 def test_what_the_settings_no_longer_want_leaves_the_queue(run: Run, farm: Farm) -> None:

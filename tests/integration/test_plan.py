@@ -9,7 +9,7 @@ import pytest
 from master import planning, pypi, request
 from master.planning import Outcome
 from tests.forge import Forge
-from tests.integration.catalogue import Catalogue, File, Server
+from tests.integration.catalogue import LOGIN_PAGE, Answer, Catalogue, File, Server
 from tests.integration.farm import Farm, said, sdist, upstream
 
 Plan = Callable[..., Outcome]
@@ -286,6 +286,32 @@ def test_what_cant_be_built_is_said_by_name_and_queues_nothing(farm: Farm, plan:
         with pytest.raises(Exception, match=message):
             plan("demo", package)
     assert farm.rows("SELECT * FROM jobs") == before
+
+
+def test_all_that_cant_be_built_is_named_at_once(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    catalogue = Catalogue(
+        {"odd": [File("odd-1.0.tar.gz", size=-1)], "good": [File("good-1.0.tar.gz")]},
+        answers={"login": LOGIN_PAGE, "empty": Answer(status=403)},
+    )
+    packages = ["demo", "demo==9", "-", "nowhere", "nowhere==1", "odd", "login", "empty", "good"]
+    with Server(catalogue) as server, pytest.raises(request.CannotBuildError) as raised:
+        plan(*packages, url=server.url)
+    first, *lines = str(raised.value).splitlines()
+    assert first == "nothing is queued, as some of it can't be built:"
+    assert [line[2:40] for line in lines] == [
+        line[2:40]
+        for line in (
+            "- '-' is neither NAME nor NAME==VERSION",
+            f"- the index {server.url} has no project nowhere",
+            f"- the index {server.url} answers for login",
+            f"- the index {server.url} can't be read for empty",
+            "- what the index says of odd can't be stored",
+            "- demo has no version 9 (the newest are 1.0)",
+        )
+    ]
+    assert set(farm.states().values()) == {"pending"}
+    assert farm.value("SELECT max(priority) FROM jobs") == 0
 
 
 def test_a_zip_is_built_where_there_is_nothing_better(farm: Farm) -> None:
