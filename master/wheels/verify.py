@@ -193,16 +193,21 @@ def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag]]:
     target = expected.target
     if not serves(tags, target):
         raise WheelRefusedError(f"{target.name} can't install its tags {_shown(tags)}")
-    # Besides, it may say that it serves other Pythons, if it has nothing that could be theirs.
-    other = [t for t in tags - target.tags() if not _serves_any_platform(t)]
+    # Besides, it may say that it serves other Pythons: without an ABI it has nothing of theirs, and
+    # an older release's, whose C library may not do, gets none of it (Recorder._serves_older).
+    platforms = {ANY, *target.platforms}
+    other = [
+        tag
+        for tag in tags - target.tags()
+        if not (
+            tag.abi == "none"
+            and tag.platform in platforms
+            and _ANY_PYTHON.fullmatch(tag.interpreter)
+        )
+    ]
     if other:
         raise WheelRefusedError(f"it also says that it serves {_shown(other)}")
     return build, tags
-
-
-def _serves_any_platform(tag: Tag) -> bool:
-    anywhere = tag.abi == "none" and tag.platform == ANY
-    return anywhere and _ANY_PYTHON.fullmatch(tag.interpreter) is not None
 
 
 def _shown(tags: frozenset[Tag] | list[Tag]) -> str:

@@ -305,6 +305,7 @@ def test_a_pure_wheel_is_not_wanted_twice_by_a_job_that_was_given_back(farm: Far
     [
         ("cp36-abi3-linux_armv7l", "cp313-abi3-linux_armv7l"),
         ("py3-none-linux_armv7l", "cp313-none-linux_armv7l"),
+        ("py2.py3-none-linux_armv7l", "cp313-none-linux_armv7l"),
         ("py3-none-any", "cp313-none-any"),
     ],
 )

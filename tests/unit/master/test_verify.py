@@ -67,6 +67,8 @@ def test_an_honest_wheel_is_found_out_about(tmp_path: Path) -> None:
         "py3-none-linux_armv7l",
         "py3-none-any",
         "py2.py3-none-any",
+        "py2.py3-none-linux_armv7l",
+        "cp27.cp39.cp311-none-linux_armv6l.linux_armv7l",
     ],
 )
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -136,6 +138,18 @@ NOT_ITSELF = {
     "for other Pythons as well": (
         Forge(tag="cp311.cp312-cp311-linux_armv7l"),
         "also says that it serves cp312-cp311-linux_armv7l",
+    ),
+    "for other Pythons of other machines as well": (
+        Forge(tag="py2.py3-none-linux_armv7l.linux_aarch64"),
+        "also says that it serves py2-none-linux_aarch64, py3-none-linux_aarch64",
+    ),
+    "for the stable ABI of another Python as well": (
+        Forge(tag="cp39.cp313-abi3-linux_armv7l"),
+        "also says that it serves cp313-abi3-linux_armv7l",
+    ),
+    "for what is no Python as well": (
+        Forge(tag="py3.demo-none-linux_armv7l"),
+        "also says that it serves demo-none-linux_armv7l",
     ),
     "with a METADATA of another project": (
         Forge(metadata="Metadata-Version: 2.1\nName: other\nVersion: 1.0\n"),
