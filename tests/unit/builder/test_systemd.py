@@ -263,6 +263,12 @@ def test_a_build_sees_that_a_farm_builds_it() -> None:
     assert "`WHEELYARD_BUILD=1`" in (ROOT / "README.md").read_text()
 
 
+def test_the_builder_waits_for_nothing_that_may_never_come() -> None:
+    text = (UNITS / "wheelyard-builder.service.j2").read_text()
+    # systemd-time-wait-sync.service(8), where it is enabled, has no time-out.
+    assert "time-sync.target" not in text
+
+
 @pytest.mark.parametrize("arguments", [[], ["up"], ["up", "a", "b"], ["sideways", "x"]])
 def test_a_wrong_call_is_told_the_right_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
