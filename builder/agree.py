@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
 from builder import __version__, files, status
@@ -18,6 +18,8 @@ from builder.job import Job
 from builder.spool import Snapshot, Spool
 
 _SERVICE = "wheelyard-builder.service"
+# The master says its time before it knocks at a Pi, and gives up on it after a minute.
+_CLOCKS_DIFFER_MAX = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,25 @@ def refusal(config: Config, free_bytes: int, service: str) -> Optional[str]:
     if service not in ("active", "reloading"):
         return f"{_SERVICE} is {service}: see journalctl -u {_SERVICE} on the Pi"
     return low_disk(config, free_bytes) or status.read(config.status_path)
+
+
+def wrong_clock(master: str, here: datetime) -> Optional[str]:
+    """Return that the clock of this Pi, which says `here`, isn't right, in words, or None.
+
+    `master` is the time there, in ISO 8601 with its offset from UTC; raises ValueError.
+    """
+    there = datetime.strptime(master, "%Y-%m-%dT%H:%M:%S%z")
+    if abs(here - there) <= _CLOCKS_DIFFER_MAX:
+        return None
+    return (
+        f"its clock says {_utc(here)}, and the master's {_utc(there)}: see timedatectl on the one "
+        "that is wrong; where no time server is reached, name one in /etc/systemd/timesyncd.conf, "
+        "or set the clock by timedatectl set-ntp false and timedatectl set-time"
+    )
+
+
+def _utc(time: datetime) -> str:
+    return f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def low_disk(config: Config, free_bytes: int) -> Optional[str]:

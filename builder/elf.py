@@ -21,6 +21,11 @@ _MAX_NAMES = 1000
 _MAX_NAME_BYTES = 255
 
 
+HEADER_BYTES = 20
+"""As far as e_machine."""
+_NATIVE_IDENT, _NATIVE_MACHINE = MAGIC + b"\x01\x01", b"\x28\x00"  # ELFCLASS32, ELFDATA2LSB; EM_ARM
+
+
 class ElfError(ValueError):
     """The file isn't an ELF file that can be read."""
 
@@ -47,6 +52,11 @@ class _Strings:
 
     offset: int
     size: int
+
+
+def is_native(head: bytes) -> bool:
+    """Return whether a file whose first HEADER_BYTES are `head` is an ELF file for a Pi."""
+    return head[:6] == _NATIVE_IDENT and head[18:] == _NATIVE_MACHINE
 
 
 def dynamic(stream: IO[bytes]) -> Dynamic:

@@ -33,6 +33,9 @@ _PROBES_MAX = 20
 _AGAIN_S = 600.0
 # 2026-01-01: before this was written. A Pi without a network comes up in the past.
 _FIRST_SANE_TIME = 1767225600.0
+# There while systemd-timesyncd.service(8) runs: in no container, which has its host's clock.
+_TIMESYNC = Path("/run/systemd/timesync")
+_CLOCK_LIMIT_S = 300.0
 _CGROUP_CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
 _BACKEND = Path(__file__).with_name("trial_backend.py")
 _SANDBOX = (
@@ -130,13 +133,31 @@ class Preflight:
         self._path = config.state_dir / "preflight.json"
         self._packages = config.rootfs / "var/lib/dpkg/status"
         self._last_trial: Optional[float] = None
+        self._clock_until: Optional[float] = clock() + _CLOCK_LIMIT_S
 
     def refusal(self, *, again: bool = False) -> Optional[str]:
         """Return why this builder must take no jobs, or None. `again`: don't trust an old trial."""
         lacks = host_lacks(
             memory_bytes(), time.time(), _CGROUP_CONTROLLERS, self.config.min_memory_bytes
         )
-        return lacks or self.verdict(again=again).refuses
+        return lacks or self._waits_for_the_clock() or self.verdict(again=again).refuses
+
+    def _waits_for_the_clock(self) -> Optional[str]:
+        """Return that no time server has set the clock yet, in words, or None: also after a while.
+
+        A Pi without one may have the right time all the same: in each round, the master compares.
+        """
+        if self._clock_until is None:
+            return None
+        if _TIMESYNC.is_dir() and not (_TIMESYNC / "synchronized").exists():
+            if self.clock() < self._clock_until:
+                return (
+                    f"the clock isn't set yet: waits up to {_CLOCK_LIMIT_S / 60:.0f} min for a "
+                    "time server; see timedatectl timesync-status on the Pi"
+                )
+            logger.warning("no time server has set the clock: goes on with the time that it has")
+        self._clock_until = None
+        return None
 
     def verdict(self, *, again: bool = False) -> Verdict:
         """Return the verdict on this builder as it is now, from a new trial where it takes one."""

@@ -33,6 +33,12 @@ options:
     type: list
     elements: str
     default: []
+  now:
+    description:
+      - The master's time, in ISO 8601 with its offset from UTC.
+      - A Pi whose clock differs by more than 5 minutes adds no jobs, and refuses.
+      - Without it, the clocks aren't compared.
+    type: str
   config_path:
     description: The builder's settings.
     type: path
@@ -60,6 +66,7 @@ EXAMPLES = r"""
     jobs: "{{ handout.jobs }}"
     leased: "{{ handout.leased }}"
     revoke: "{{ handout.revoke }}"
+    now: "{{ now(utc=true, fmt='%Y-%m-%dT%H:%M:%SZ') }}"
   register: exchange
 """
 
@@ -101,6 +108,7 @@ report:
 """
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,6 +125,7 @@ def main() -> None:
             "jobs": {"type": "list", "elements": "dict", "default": []},
             "leased": {"type": "list", "elements": "str", "required": True},
             "revoke": {"type": "list", "elements": "str", "default": []},
+            "now": {"type": "str"},
             "config_path": {"type": "path", "default": "/etc/wheelyard/builder.json"},
             "code_path": {"type": "path", "default": "/opt/wheelyard"},
         },
@@ -132,17 +141,22 @@ def main() -> None:
         # One that is wrong mustn't keep the others away. The report doesn't show it, so the master
         # counts it as not taken.
         jobs, left_out = job.parse_each(module.params["jobs"])
+        clock = None
+        if module.params["now"]:
+            clock = agree.wrong_clock(module.params["now"], datetime.now(UTC))
         store = spool.Spool(settings.spool_dir)
         before = store.snapshot()
-        changes = agree.plan(before, jobs, module.params["leased"], module.params["revoke"])
-        refuses = None
+        changes = agree.plan(
+            before, [] if clock else jobs, module.params["leased"], module.params["revoke"]
+        )
+        refuses = clock
         if module.check_mode:
             after = agree.after(before, changes)
         else:
-            refuses = agree.apply(store, changes)
+            refuses = agree.apply(store, changes) or clock
             after = store.snapshot()
         report = agree.report(settings, after, agree.service_state(), refuses)
-    except (config.ConfigError, job.JobError, OSError) as error:
+    except (config.ConfigError, OSError, ValueError) as error:
         module.fail_json(msg=f"the spool can't be brought to agree: {error}")
     result = {"changed": bool(changes), "report": report, "left_out": left_out}
     if module._diff:

@@ -1,4 +1,4 @@
-"""Whether a library in a wheel is for a Raspberry Pi with a 32-bit system."""
+"""Whether an ELF file in a wheel is for a Raspberry Pi with a 32-bit system."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import struct
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from master.wheels.refused import WheelRefusedError
-
 MAGIC = b"\x7fELF"
 HEADER_BYTES = 64
 """Of the larger one, Elf64_Ehdr (System V gABI, chapter 4)."""
@@ -17,8 +15,8 @@ HEADER_BYTES = 64
 _EABI_MASK, _EABI5 = 0xFF000000, 0x05000000  # ELF for the Arm Architecture, e_flags
 
 
-def check(name: str, head: bytes) -> None:
-    """Raises WheelRefusedError unless the ELF file is 32-bit little-endian ARM with EABI 5.
+def trouble(head: bytes) -> str | None:
+    """Why the ELF file isn't 32-bit little-endian ARM with EABI 5, to follow its name, or None.
 
     head is the first HEADER_BYTES of the file, or all of a shorter one: a small master may have no
     room for a whole library.
@@ -26,10 +24,11 @@ def check(name: str, head: bytes) -> None:
     try:
         elf = ELFFile(io.BytesIO(head))
         machine, flags = elf["e_machine"], elf["e_flags"]
-    except (ELFError, struct.error, ValueError, LookupError, AttributeError, TypeError) as error:
+    except (ELFError, struct.error, ValueError, LookupError, AttributeError, TypeError):
         # pyelftools believes what it reads, so a broken header fails in many ways.
-        raise WheelRefusedError(f"{name} is a broken ELF file") from error
+        return "is a broken ELF file"
     if machine != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
-        raise WheelRefusedError(f"{name} is for {machine} with {elf.elfclass} bits, not 32-bit ARM")
+        return f"is for {machine} with {elf.elfclass} bits, not 32-bit ARM"
     if flags & _EABI_MASK != _EABI5:
-        raise WheelRefusedError(f"{name} is for ARM, but not for its EABI 5")
+        return "is for ARM, but not for its EABI 5"
+    return None

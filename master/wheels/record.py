@@ -30,7 +30,7 @@ from master.wheels.store import Intent, Store, remove_any
 
 MAX_BUILD_TAGS = 100
 MAX_APT_PACKAGES_EACH = 50
-"""For each ELF file of a wheel. Debian's own libraries name up to some twenty others."""
+"""For each ELF file for a Pi in a wheel. Debian's own libraries name up to some twenty others."""
 
 
 class NoRoomError(FarmError):
@@ -307,8 +307,10 @@ class Recorder:
             },
         )
         file_id = cursor.fetchone().file_id
-        # The builder's word, on which users type sudo: a wheel without libraries needs none.
-        apt = arrival.result.apt_packages[: MAX_APT_PACKAGES_EACH * len(wheel.libraries)]
+        # The builder's word, on which users type sudo: a wheel without code for a Pi needs none,
+        # and one for all releases none of this one's.
+        native = () if wheel.serves_every_platform else wheel.native
+        apt = arrival.result.apt_packages[: MAX_APT_PACKAGES_EACH * len(native)]
         for tool, dependencies in (("apt", apt), ("pip", wheel.dependencies)):
             bound = {"file_id": file_id, "tool": tool, "dependencies": list(dependencies)}
             cursor.execute(sql.DEPENDENCIES, bound)

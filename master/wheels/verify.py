@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser, HeaderParser
 from itertools import islice, takewhile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -59,6 +59,7 @@ MAX_FILENAME = 220
 
 _FILENAME = re.compile(rf"[A-Za-z0-9._+!-]{{1,{MAX_FILENAME}}}")
 _ANY_PYTHON = re.compile(r"[a-z]{2}[0-9]+")
+_MODULE = re.compile(r"([^\W\d]\w*\.(abi3|cpython-[\w-]+)|(?!lib)[^\W\d]\w*)\.so")  # PEP 3149
 _HASHES = ("sha256", "sha384", "sha512")  # PEP 427: sha256 or better
 
 
@@ -88,14 +89,19 @@ class Wheel:
     requires_python: str | None
     dependencies: tuple[str, ...]
     """Normalised names of the projects that it always requires."""
-    libraries: tuple[str, ...]
-    """Paths of its ELF files."""
+    native: tuple[str, ...]
+    """Paths of its ELF files that are for a Pi: libraries, programs and what else there is."""
     dist_info: str
     """The folder of its METADATA."""
 
     @property
     def metadata_sha256(self) -> str:
         return hashlib.sha256(self.metadata).hexdigest()
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Paths of those that can be loaded: extension modules, and what they or ctypes load."""
+        return tuple(path for path in self.native if ".so" in PurePosixPath(path).suffixes)
 
     @property
     def serves_every_platform(self) -> bool:
@@ -134,7 +140,7 @@ def _verify(path: Path, expected: Expected) -> Wheel:
         headers = _check_metadata(metadata, expected)
         _check_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, tags)
         record = _record(archive.read(f"{info}/RECORD", MAX_RECORD_BYTES), archive)
-        libraries = _check_contents(archive, f"{info}/RECORD", record)
+        native = _check_contents(archive, f"{info}/RECORD", record)
     return Wheel(
         filename=filename,
         size_bytes=size_bytes,
@@ -143,7 +149,7 @@ def _verify(path: Path, expected: Expected) -> Wheel:
         metadata=metadata,
         requires_python=_requires_python(headers),
         dependencies=_dependencies(headers),
-        libraries=libraries,
+        native=native,
         dist_info=info,
     )
 
@@ -187,16 +193,21 @@ def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag]]:
     target = expected.target
     if not serves(tags, target):
         raise WheelRefusedError(f"{target.name} can't install its tags {_shown(tags)}")
-    # Besides, it may say that it serves other Pythons, if it has nothing that could be theirs.
-    other = [t for t in tags - target.tags() if not _serves_any_platform(t)]
+    # Besides, it may say that it serves other Pythons: without an ABI it has nothing of theirs, and
+    # an older release's, whose C library may not do, gets none of it (Recorder._serves_older).
+    platforms = {ANY, *target.platforms}
+    other = [
+        tag
+        for tag in tags - target.tags()
+        if not (
+            tag.abi == "none"
+            and tag.platform in platforms
+            and _ANY_PYTHON.fullmatch(tag.interpreter)
+        )
+    ]
     if other:
         raise WheelRefusedError(f"it also says that it serves {_shown(other)}")
     return build, tags
-
-
-def _serves_any_platform(tag: Tag) -> bool:
-    anywhere = tag.abi == "none" and tag.platform == ANY
-    return anywhere and _ANY_PYTHON.fullmatch(tag.interpreter) is not None
 
 
 def _shown(tags: frozenset[Tag] | list[Tag]) -> str:
@@ -318,8 +329,8 @@ def _rows(data: bytes) -> Iterator[list[str]]:
 def _check_contents(
     archive: Archive, record_path: str, record: dict[str, tuple[str, str]]
 ) -> tuple[str, ...]:
-    """Reads every file against RECORD, and returns the paths of the libraries."""
-    libraries = []
+    """Reads every file against RECORD, and returns the paths of the ELF files for a Pi."""
+    native = []
     listed = dict(record)
     if listed.pop(record_path, None) not in (None, ("", "")):
         raise WheelRefusedError("its RECORD has a hash of itself")
@@ -331,14 +342,14 @@ def _check_contents(
             raise WheelRefusedError(f"{entry.name!a} isn't in its RECORD")
         digest, size = listed.pop(entry.name)
         if _check_entry(archive, entry, digest, size):
-            libraries.append(entry.name)
+            native.append(entry.name)
     if listed:
         raise WheelRefusedError(f"its RECORD has {min(listed)[:100]!a}, which isn't there")
-    return tuple(sorted(libraries))
+    return tuple(sorted(native))
 
 
 def _check_entry(archive: Archive, entry: Entry, digest: str, size: str) -> bool:
-    """Checks one file against its line in RECORD; whether it is an ELF file, then a right one."""
+    """Checks one file against its line in RECORD; whether it is an ELF file for a Pi."""
     algorithm, _, value = digest.partition("=")
     if algorithm not in _HASHES:
         raise WheelRefusedError(f"{entry.name!a} has no sha256 in its RECORD")
@@ -353,8 +364,27 @@ def _check_entry(archive: Archive, entry: Entry, digest: str, size: str) -> bool
         raise WheelRefusedError(f"{entry.name!a} has another hash in its RECORD")
     if not head.startswith(elf.MAGIC):
         return False
-    elf.check(ascii(entry.name), head)
-    return True
+    trouble = elf.trouble(head)
+    if trouble and _is_imported(entry.name):
+        raise WheelRefusedError(f"{entry.name!a} {trouble}")
+    return not trouble
+
+
+def _is_imported(path: str) -> bool:
+    """Whether Python would load the ELF file on import, by its name: all else in a wheel is data.
+
+    Programs for several processors are, and so is firmware, and libraries among which ctypes is to
+    choose, which the linker's `lib` begins.
+    """
+    *folders, name = path.split("/")
+    if folders and folders[0].endswith(".data"):  # PEP 427
+        if folders[1:2] not in (["purelib"], ["platlib"]):
+            return False
+        del folders[:2]
+    if folders and folders[0].endswith(".libs"):
+        # Of shared libraries that were bundled (auditwheel): extension modules load them.
+        return True
+    return all(map(str.isidentifier, folders)) and _MODULE.fullmatch(name) is not None
 
 
 def _requires_python(headers: dict[str, list[str]]) -> str | None:

@@ -17,6 +17,8 @@ from tests.integration.farm import START, Farm, said, upstream
 
 NEVER = {"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00"}
 PURE = Forge(tag="py3-none-any", files={"demo.py": b""})
+# As a project for boards of many kinds has them.
+HELPERS = {"demo/pulse": elf(), "demo/pulse64": elf(bits=64, machine=183, flags=0)}
 
 
 def test_a_wheel_is_recorded_and_stored(farm: Farm, key: str) -> None:
@@ -57,10 +59,11 @@ def test_a_wheel_is_recorded_and_stored(farm: Farm, key: str) -> None:
         ({"demo.py": b"", "demo.so": b"no library"}, 0),
         ({"demo.so": elf()}, 50),
         ({"one.so": elf(), "two": elf()}, 100),
+        ({"demo.so": elf(), "firmware.elf": elf(machine=83)}, 50),
     ],
-    ids=["no library", "a library", "two libraries"],
+    ids=["no library", "a library", "a library and a program", "a library and firmware"],
 )
-def test_no_more_apt_packages_are_believed_than_its_libraries_could_need(
+def test_no_more_apt_packages_are_believed_than_its_code_could_need(
     farm: Farm, key: str, files: dict[str, bytes], believed: int
 ) -> None:
     names = [f"package-{number:03}" for number in range(150)]
@@ -302,6 +305,7 @@ def test_a_pure_wheel_is_not_wanted_twice_by_a_job_that_was_given_back(farm: Far
     [
         ("cp36-abi3-linux_armv7l", "cp313-abi3-linux_armv7l"),
         ("py3-none-linux_armv7l", "cp313-none-linux_armv7l"),
+        ("py2.py3-none-linux_armv7l", "cp313-none-linux_armv7l"),
         ("py3-none-any", "cp313-none-any"),
     ],
 )
@@ -324,6 +328,19 @@ def test_a_wheel_with_a_library_is_offered_to_no_older_release(
         Forge(tag=tag).bytes()
     )
     assert farm.differences() == []
+
+
+def test_a_wheel_for_all_that_carries_programs_is_published_as_it_is(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    key = farm.claim({"pi1": "bookworm", "pi3": "trixie"})["pi3"].leased[0]
+    forge = Forge(tag="py3-none-any", files=HELPERS)
+    farm.send("pi3", key, forge, apt_packages=["libgpiod3"])
+    name = farm.record(key, "pi3").filename
+    assert name == "demo-1.0-py3-none-any.whl"
+    assert (farm.config.store / "demo" / name).read_bytes() == forge.bytes()
+    assert farm.value("SELECT serves_every_platform FROM files")
+    # Trixie's package is no other release's.
+    assert farm.rows("SELECT dependency FROM file_dependencies WHERE tool = 'apt'") == []
 
 
 def test_a_wheel_is_not_offered_to_a_release_that_is_no_longer_built_for(farm: Farm) -> None:

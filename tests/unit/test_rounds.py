@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment
 
+from builder.agree import wrong_clock
 from callback_plugins import farm_journal
 from filter_plugins.rounds import round_finished, round_reports
 
@@ -152,6 +155,46 @@ def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_pat
     ).stdout
     assert '"pi1": "bookworm"' in said
     assert '"pi9": "bullseye"' in said
+
+
+ECHO = """#!/usr/bin/python
+from ansible.module_utils.basic import AnsibleModule
+options = {name: {} for name in ("jobs", "leased", "revoke", "now")}
+module = AnsibleModule(argument_spec=options)
+module.exit_json(report=module.params, left_out=[])
+"""
+
+
+def test_a_builder_is_told_the_time_at_which_it_is_talked_to(tmp_path: Path) -> None:
+    exchange = yaml.safe_load((ROOT / "playbooks/round.yml").read_text())[1]
+    kept = {"ansible.builtin.copy": {"content": "{{ round_exchange }}", "dest": "said.json"}}
+    plays = [
+        exchange | {"hosts": "all"},
+        {"hosts": "all", "gather_facts": False, "tasks": [kept]},
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/wheel_build.py").write_text(ECHO)
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "round_handout": {"jobs": [], "leased": [], "revoke": []},
+    }
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pi1": variables}}}))
+    before = datetime.now(UTC).replace(microsecond=0)
+    subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
+        cwd=tmp_path,
+        # The master's own time zone doesn't matter.
+        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
+        | {"ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins"), "TZ": "Asia/Tokyo"},
+        check=True,
+        capture_output=True,
+    )
+    report = json.loads((tmp_path / "said.json").read_text())["report"]
+    there = datetime.fromisoformat(report["now"])
+    assert before <= there <= datetime.now(UTC)
+    assert wrong_clock(report["now"], there) is None
 
 
 def test_of_what_rsync_prints_the_round_keeps_a_line(tmp_path: Path) -> None:

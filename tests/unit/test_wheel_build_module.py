@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from builder.spool import Spool
 from library import wheel_build
 
 ROOT = Path(__file__).parents[2]
+ISO = "%Y-%m-%dT%H:%M:%SZ"
 JOB: dict[str, Any] = {
     "key": "bookworm-1-1",
     "project": "demo",
@@ -77,6 +79,29 @@ def test_jobs_are_handed_over_once(pi: Pi) -> None:
     again = pi.run(jobs=[JOB], leased=["bookworm-1-1"])
     assert again["changed"] is False
     assert again["report"]["queued"] == ["bookworm-1-1"]
+
+
+@pytest.mark.parametrize("check", [False, True], ids=["for real", "in check mode"])
+@pytest.mark.parametrize("behind", [timedelta(days=51), -timedelta(minutes=6)])
+def test_a_pi_whose_clock_is_wrong_takes_none_of_the_jobs(
+    pi: Pi, behind: timedelta, *, check: bool
+) -> None:
+    pi.run(jobs=[JOB], leased=["bookworm-1-1"])
+    new = {**JOB, "key": "bookworm-2-1"}
+    leased = ["bookworm-1-1", "bookworm-2-1"]
+    there = (datetime.now(UTC) + behind).strftime(ISO)
+    answer = pi.run(jobs=[new], leased=leased, now=there, _ansible_check_mode=check)
+    assert answer["report"]["queued"] == ["bookworm-1-1"]
+    assert "its clock says " in answer["report"]["refuses"]
+    assert "timedatectl" in answer["report"]["refuses"]
+    # Set right, it takes them.
+    answer = pi.run(jobs=[new], leased=leased, now=datetime.now(UTC).strftime(ISO))
+    assert answer["report"]["queued"] == leased
+    assert answer["report"]["refuses"] is None
+
+
+def test_a_time_that_is_none_is_named(pi: Pi) -> None:
+    assert "'noon' does not match" in pi.run(now="noon")["msg"]
 
 
 def test_check_mode_predicts_and_writes_nothing(pi: Pi) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,19 @@ def test_a_builder_that_can_not_build_refuses(
     status.write(settings.status_path, said)
     report = agree.report(settings, Snapshot((), (), ()), service)
     assert report["refuses"].startswith(refuses)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_clock_that_is_far_off_is_wrong(sign: int) -> None:
+    here = datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
+
+    def said(minutes: float) -> str | None:
+        there = here + sign * timedelta(minutes=minutes)
+        return agree.wrong_clock(there.strftime("%Y-%m-%dT%H:%M:%SZ"), here)
+
+    assert said(0) is said(5) is None
+    assert "its clock says 2026-05-01 12:30 UTC, and the master's 2026-0" in (said(5.1) or "")
+    assert agree.wrong_clock("2026-05-01T14:30:00+02:00", here) is None
 
 
 def test_a_service_that_never_spoke_takes_no_jobs(tmp_path: Path) -> None:

@@ -81,6 +81,31 @@ def test_an_elf_file_is_told_by_its_first_bytes(tmp_path: Path, rootfs: Rootfs) 
     assert look(tmp_path, rootfs, members).apt_packages == ("liblzo2-2",)
 
 
+FOREIGN = elf32(["liblzo2.so.2"])[:18] + b"\xb7\x00" + elf32(["liblzo2.so.2"])[20:]
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("demo/bin/pulse64", FOREIGN),
+        ("demo/lib/arm64/libdemo.so", FOREIGN[:4] + b"\x02" + FOREIGN[5:]),
+        ("demo/lib/mips/libdemo.so", elf32(["liblzo2.so.2"])[:5] + b"\x02" + FOREIGN[6:]),
+        ("demo/tests/broken.so", FOREIGN[:90]),
+        ("demo/tests/empty.o", elf.MAGIC),
+        ("demo/firmware.elf", elf32(["liblzo2.so.2"])[:90]),
+    ],
+)
+def test_code_that_is_not_for_a_pi_needs_nothing(
+    tmp_path: Path, rootfs: Rootfs, path: str, data: bytes
+) -> None:
+    assert look(tmp_path, rootfs, {path: data}) == inspect.Needs((), ())
+
+
+def test_a_library_for_another_processor_is_not_there(tmp_path: Path, rootfs: Rootfs) -> None:
+    members = {"a.so": elf32(["libinner.so.5"]), "arm64/libinner.so.5": FOREIGN}
+    assert look(tmp_path, rootfs, members).missing_libraries == ("libinner.so.5",)
+
+
 def test_a_library_that_no_package_has_is_missing(tmp_path: Path, rootfs: Rootfs) -> None:
     found = look(
         tmp_path, rootfs, {"a.so": elf32(["libcuda.so.1", "../../etc/x", "libescape.so.1"])}

@@ -58,7 +58,8 @@ class Pi:
 
 
 @pytest.fixture
-def pi(tmp_path: Path) -> Pi:
+def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pi:
+    monkeypatch.setattr(preflight, "_TIMESYNC", tmp_path / "timesync")
     return Pi(tmp_path)
 
 
@@ -144,6 +145,33 @@ def test_a_pi_that_can_not_build_at_all_is_told_the_cure(
         path.write_text(controllers)
     lacks = preflight.host_lacks(memory, now, path, 400 << 20)
     assert (lacks is None) if says is None else says in (lacks or "")
+
+
+def test_a_pi_waits_for_its_time_server_and_says_so(pi: Pi, tmp_path: Path) -> None:
+    (tmp_path / "timesync").mkdir()
+    says = "the clock isn't set yet: waits up to 5 min"
+    assert says in (pi.preflight.refusal() or "")
+    pi.now += 299
+    assert says in (pi.preflight.refusal() or "")
+    assert pi.trials == 0
+    (tmp_path / "timesync/synchronized").touch()
+    assert pi.preflight.refusal() is None
+    # The time service may be started anew, and the clock is set all the same.
+    (tmp_path / "timesync/synchronized").unlink()
+    assert pi.preflight.refusal() is None
+
+
+def test_a_pi_that_no_time_server_answers_goes_on_and_says_so(
+    pi: Pi, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "timesync").mkdir()
+    assert pi.preflight.refusal() is not None
+    pi.now += 300
+    assert pi.preflight.refusal() is None
+    assert pi.preflight.refusal() is None
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "no time server has set the clock: goes on with the time that it has"
+    ]
 
 
 class IdleUnits(FakeUnits):

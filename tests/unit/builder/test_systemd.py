@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from builder.job import JobError
 from builder.systemd import Outcome, UnitError, Units
 from tests.unit.builder.helpers import config
 
+ROOT = Path(__file__).parents[3]
+UNITS = ROOT / "roles/builder/templates/etc/systemd/system"
 KEY = "bookworm-1-1"
 
 
@@ -244,14 +247,26 @@ def test_a_root_that_is_being_made_or_removed_is_left_to_its_unit(
 
 
 def test_memory_that_ends_costs_a_build_before_the_service_and_the_service_before_the_pi() -> None:
-    units = Path(__file__).parents[3] / "roles/builder/templates/etc/systemd/system"
     build, service = (
-        dict(re.findall(r"^(\w+)=(.*)$", (units / name).read_text(), re.MULTILINE))
+        dict(re.findall(r"^(\w+)=(.*)$", (UNITS / name).read_text(), re.MULTILINE))
         for name in ("wheel-build@.service.j2", "wheelyard-builder.service.j2")
     )
     assert build["MemoryMax"]
     assert service["MemoryMax"]
     assert int(build["OOMScoreAdjust"]) > int(service["OOMScoreAdjust"]) > 0
+
+
+def test_a_build_sees_that_a_farm_builds_it() -> None:
+    lines = (UNITS / "wheel-build@.service.j2").read_text().splitlines()
+    said = [line.removeprefix("Environment=") for line in lines if line.startswith("Environment=")]
+    assert "WHEELYARD_BUILD=1" in shlex.split(" ".join(said))
+    assert "`WHEELYARD_BUILD=1`" in (ROOT / "README.md").read_text()
+
+
+def test_the_builder_waits_for_nothing_that_may_never_come() -> None:
+    text = (UNITS / "wheelyard-builder.service.j2").read_text()
+    # systemd-time-wait-sync.service(8), where it is enabled, has no time-out.
+    assert "time-sync.target" not in text
 
 
 @pytest.mark.parametrize("arguments", [[], ["up"], ["up", "a", "b"], ["sideways", "x"]])

@@ -67,6 +67,8 @@ def test_an_honest_wheel_is_found_out_about(tmp_path: Path) -> None:
         "py3-none-linux_armv7l",
         "py3-none-any",
         "py2.py3-none-any",
+        "py2.py3-none-linux_armv7l",
+        "cp27.cp39.cp311-none-linux_armv6l.linux_armv7l",
     ],
 )
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -116,6 +118,8 @@ def test_folders_streamed_entries_and_better_hashes_are_taken(tmp_path: Path) ->
 
 # What its name, its tags and its own files say
 
+FOREIGN = elf(bits=64, machine=183, flags=0)
+
 NOT_ITSELF = {
     "of another project": (Forge(project="other"), "the job is demo 1.0"),
     "of another version": (Forge(version="2.0"), "the job is demo 1.0"),
@@ -134,6 +138,18 @@ NOT_ITSELF = {
     "for other Pythons as well": (
         Forge(tag="cp311.cp312-cp311-linux_armv7l"),
         "also says that it serves cp312-cp311-linux_armv7l",
+    ),
+    "for other Pythons of other machines as well": (
+        Forge(tag="py2.py3-none-linux_armv7l.linux_aarch64"),
+        "also says that it serves py2-none-linux_aarch64, py3-none-linux_aarch64",
+    ),
+    "for the stable ABI of another Python as well": (
+        Forge(tag="cp39.cp313-abi3-linux_armv7l"),
+        "also says that it serves cp313-abi3-linux_armv7l",
+    ),
+    "for what is no Python as well": (
+        Forge(tag="py3.demo-none-linux_armv7l"),
+        "also says that it serves demo-none-linux_armv7l",
     ),
     "with a METADATA of another project": (
         Forge(metadata="Metadata-Version: 2.1\nName: other\nVersion: 1.0\n"),
@@ -236,13 +252,29 @@ NOT_ITSELF = {
         Forge(files={"demo/_c.so": elf(flags=0)}),
         "not for its EABI 5",
     ),
-    "with a library that calls itself data": (
-        Forge(files={"demo/data.bin": elf(machine=3)}),
-        "'demo/data.bin' is for EM_386",
-    ),
     "with a library that is broken": (
         Forge(files={"demo/_c.so": elf()[:20]}),
-        "broken ELF",
+        "'demo/_c.so' is a broken ELF file",
+    ),
+    "with a foreign module, and says that it serves all": (
+        Forge(tag="py3-none-any", files={"demo/_c.so": FOREIGN}),
+        "is for EM_AARCH64",
+    ),
+    "with a foreign module of a package without __init__": (
+        Forge(files={"space/name/_c.abi3.so": FOREIGN}),
+        "is for EM_AARCH64",
+    ),
+    "with a foreign module that is called like a library": (
+        Forge(files={"libdemo.cpython-311-arm-linux-gnueabihf.so": FOREIGN}),
+        "is for EM_AARCH64",
+    ),
+    "with a foreign module that is still to be laid out": (
+        Forge(files={"demo-1.0.data/platlib/demo/_c.so": FOREIGN}),
+        "is for EM_AARCH64",
+    ),
+    "with a foreign library that was bundled": (
+        Forge(files={"demo.libs/libz-1a2b.so.1.2": FOREIGN}),
+        "is for EM_AARCH64",
     ),
 }
 
@@ -250,6 +282,51 @@ NOT_ITSELF = {
 @pytest.mark.parametrize(("forge", "why"), NOT_ITSELF.values(), ids=NOT_ITSELF.keys())
 def test_a_wheel_is_refused(tmp_path: Path, forge: Forge, why: str) -> None:
     assert why in refused(tmp_path, forge)
+
+
+DATA = {
+    "a program for a 64-bit Pi": ("demo/bin/pulse64", FOREIGN),
+    "a program for a PC": ("demo-1.0.data/scripts/demo", elf(bits=64, machine=62, flags=0)),
+    "firmware for AVR": ("demo/firmware/uno.elf", elf(machine=83, flags=0)),
+    "firmware for ESP32": ("demo/firmware/esp32.bin", elf(machine=94, flags=0)),
+    "firmware for old ARM": ("demo/firmware/arm7.elf", elf(flags=0)),
+    "an object file that is broken": ("demo/tests/name.o", elf()[:20]),
+    "a broken library that no import finds": ("demo/test-data/broken.so", b"\x7fELF"),
+    "a library for ctypes, of another processor": ("demo/lib/x86_64/libdemo.so", FOREIGN),
+    "a module of no importable name": ("demo/_c-arm64.so", FOREIGN),
+    "what a compiler is to find": ("demo-1.0.data/headers/_c.so", FOREIGN),
+    "what lies outside of site-packages": ("demo-1.0.data/data/lib/_c.so", FOREIGN),
+}
+
+
+@pytest.mark.parametrize(("path", "data"), DATA.values(), ids=DATA.keys())
+@pytest.mark.parametrize("tag", ["py3-none-any", "cp311-cp311-linux_armv7l"])
+def test_code_for_other_processors_is_data(
+    tmp_path: Path, tag: str, path: str, data: bytes
+) -> None:
+    forge = Forge(tag=tag, files={"demo/__init__.py": b"", path: data})
+    wheel = examine(tmp_path, forge.bytes(), forge.filename)
+    assert wheel.native == ()
+    assert wheel.serves_every_platform == tag.endswith("-any")
+
+
+@pytest.mark.parametrize(
+    ("path", "loaded"),
+    [
+        ("demo/bin/pulse", False),
+        ("demo/firmware/cortex-m.elf", False),
+        ("demo/_c.cpython-311-arm-linux-gnueabihf.so", True),
+        ("demo/lib/armv7l/libdemo.so", True),
+        ("demo.libs/libz-1a2b.so.1.2", True),
+    ],
+)
+def test_of_what_is_for_a_pi_libraries_keep_a_wheel_to_its_release(
+    tmp_path: Path, path: str, *, loaded: bool
+) -> None:
+    forge = Forge(tag="py3-none-any", files={"demo/__init__.py": b"", path: elf()})
+    wheel = examine(tmp_path, forge.bytes(), forge.filename)
+    assert wheel.native == (path,)
+    assert wheel.serves_every_platform is not loaded
 
 
 def test_the_body_of_metadata_is_not_read(tmp_path: Path) -> None:

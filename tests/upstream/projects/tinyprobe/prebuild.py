@@ -52,6 +52,8 @@ for variable in os.environ:
     if any(word in variable for word in ("PASS", "SECRET", "TOKEN", "KEY")):
         say(f"environment {variable}", True)
 
+print("WHEELYARD_BUILD is", os.environ.get("WHEELYARD_BUILD"), flush=True)
+
 processes = [entry for entry in os.listdir("/proc") if entry.isdigit()]
 foreign = 0
 for process in processes:
