@@ -179,11 +179,12 @@ def projects(
         unreachable = 0
         store(name, read, may_lose=max_loss is None)
     held = losses.objection(index.url)
-    for name in losses.versions:
-        if held:
-            done[name] = Synced(error=held)
-        else:
-            store(name, losses.reads[name], may_lose=True)
+    if held:
+        # First, as what is said of all may have no room for more than one.
+        done = {**dict.fromkeys(losses.versions, Synced(error=held)), **done}
+    else:
+        for name, read in losses.reads.items():
+            store(name, read, may_lose=True)
     if not check:
         _note(conn, done, now)
     return done
