@@ -85,16 +85,22 @@ def _project(folder: pathlib.Path, name: str, contents: dict[str, bytes]) -> Non
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves index.json as the page of a folder, with the type that PEP 691 asks for."""
+    """Serves index.json as the page of a folder, with the type that PEP 691 asks for.
+
+    Or login.html for whatever is asked, where there is one: a captive portal.
+    """
 
     # A client whose power is cut must not keep a thread.
     timeout = 60
     index_pages = ("index.json",)
-    extensions_map = {".json": JSON_TYPE, "": "application/octet-stream"}  # noqa: RUF012  as its base has it
+    extensions_map = {".json": JSON_TYPE, ".html": "text/html", "": "application/octet-stream"}  # noqa: RUF012  as its base has it
 
     def send_head(self) -> io.BytesIO | None:
         path = pathlib.Path(self.translate_path(self.path))
-        if path.is_dir():
+        login = pathlib.Path(self.directory) / "login.html"
+        if login.exists():
+            path = login
+        elif path.is_dir():
             path = path / "index.json"
         if not path.is_file():
             self.send_error(404)
