@@ -95,7 +95,7 @@ _RECENT = """
            recorded_at
     FROM builds JOIN jobs USING (job_id) JOIN versions USING (version_id)
          JOIN projects USING (project_id) JOIN targets USING (target_id)
-    ORDER BY recorded_at DESC, build_id DESC LIMIT %(limit)s
+    WHERE versions.present ORDER BY recorded_at DESC, build_id DESC LIMIT %(limit)s
 """
 
 
