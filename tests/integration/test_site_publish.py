@@ -314,6 +314,32 @@ def test_a_build_of_a_removed_version_is_none_of_the_latest(
     assert b"#v2.1" not in files(web)["index.html"]
 
 
+def test_a_withdrawn_wheel_is_offered_nowhere(farm: SiteFarm, conn: connection, web: Path) -> None:
+    farm.built(ONE)
+    farm.built(TWO)
+    new = "two-2.0-1-py3-none-any.whl"
+    farm.built(new, target="trixie")
+    publish_all(conn, farm.config, web)
+    farm.query(
+        "UPDATE files SET withdrawn_at = now() WHERE filename = ANY(%(names)s)", names=[ONE, TWO]
+    )
+    farm.project("one")
+    farm.project("two")
+    publish_all(conn, farm.config, web)
+    after = files(web)
+    assert after == files(farm.config.state_dir / "site")
+    for name in (ONE, TWO):
+        assert not [page for page, content in after.items() if name.encode() in content
+                    and "/log/" not in page]  # fmt: skip
+    assert {name for name in after if name.startswith(("files/", "simple/one/"))} == {
+        f"files/two/{new}",
+        f"files/two/{new}.metadata",
+    }
+    assert json.loads(after["simple/index.v1_json"])["projects"] == [{"name": "two"}]
+    # Its name stays taken.
+    assert (farm.config.store / "two" / TWO).exists()
+
+
 def test_a_project_that_is_gone_leaves_nothing(farm: SiteFarm, conn: connection, web: Path) -> None:
     farm.built(TWO)
     publish_all(conn, farm.config, web)
