@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import string
 import subprocess
 import sys
@@ -55,10 +56,15 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def pip(server: SiteServer, *args: str) -> str:
+    """What a real pip says that trusts the site."""
+    return plain_pip(server, *args, "--cert", str(server.ca))
+
+
+def plain_pip(server: SiteServer, *args: str) -> str:
     """What a real pip says, from its own environment and with nobody's settings."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "--verbose",
-         "--cert", str(server.ca), *args],
+         *args],
         # Neither the settings nor the certificates of whoever runs the tests.
         env={"PATH": os.environ["PATH"], "HOME": str(server.folder)},
         check=False, capture_output=True, text=True,
@@ -198,6 +204,20 @@ def test_pip_takes_a_wheel_from_the_farm(server: SiteServer, tmp_path: Path) -> 
     # 2.1 is yanked.
     assert OLD in said
     assert (tmp_path / "into/two_words.py").read_text() == "version = '2.0'\n"
+
+
+@pytest.mark.parametrize(("page", "name"), [("/", "NAME"), ("/project/two-words/", "two-words")])
+def test_a_command_on_a_page_is_all_that_pip_needs(
+    server: SiteServer, tmp_path: Path, page: str, name: str
+) -> None:
+    command = re.search(rf"<code>pip3 (install .*){name}</code>", server.get(page).body.decode())
+    assert command
+    words = command[1].replace("https://farm.example", server.url)
+    words = words.replace("/etc/ssl/certs/ca-certificates.crt", str(server.ca))
+    # There is no other index than the farm's here.
+    said = plain_pip(server, *words.split(), "two-words", "--index-url", f"{server.url}/simple/",
+                     "--no-deps", "--target", str(tmp_path / "into"))  # fmt: skip
+    assert OLD in said
 
 
 def test_pip_finds_the_wheel_of_a_pi_by_its_tags(server: SiteServer, tmp_path: Path) -> None:
