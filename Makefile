@@ -80,7 +80,7 @@ unit-other: venv
 
 .PHONY: integration
 integration: venv
-	@lab/debian-packages postgresql nginx rsync
+	@lab/debian-packages postgresql nginx libnginx-mod-http-js rsync
 	pytest tests/integration
 
 # What a run that was cut off has left is no ground to test on.

@@ -116,8 +116,15 @@ class Project:
         )
 
     @property
+    def removed(self) -> bool:
+        """PyPI had versions of it and has none any longer."""
+        return bool(self.versions) and not any(version.present for version in self.versions)
+
+    @property
     def newest_first(self) -> tuple[Version, ...]:
-        """The versions that people want to know of: planned, built, or once built."""
+        """The versions that people are told of: planned, built, or once built."""
+        if self.removed:
+            return ()
         return tuple(
             sorted(
                 (version for version in self.versions if version.jobs or version.builds),

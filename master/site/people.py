@@ -74,6 +74,7 @@ def project_json(project: Project, targets: Sequence[Target]) -> bytes:
     value = {
         "name": project.name,
         "display_name": project.display_name,
+        "removed": project.removed,
         "targets": [
             {
                 "name": target.name,
@@ -101,7 +102,7 @@ def log_text(log: bytes) -> bytes:
 
 def shown(project: Project, targets: Sequence[Target]) -> list[Target]:
     """The targets that a project was ever planned for."""
-    planned = {job.target for version in project.versions for job in version.jobs}
+    planned = {job.target for version in project.newest_first for job in version.jobs}
     return [target for target in targets if target.name in planned]
 
 

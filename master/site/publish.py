@@ -227,7 +227,7 @@ class _Rendering:
 
     def _write_logs(self, project: Project) -> list[str]:
         names = []
-        for version in project.versions:
+        for version in project.newest_first:
             for build in version.builds:
                 if build.log_size_bytes is None:
                     continue

@@ -69,7 +69,7 @@ _WHEELS = """
                  ORDER BY dependency) AS apt_packages
     FROM versions JOIN files USING (version_id) JOIN builds USING (build_id)
          JOIN jobs USING (job_id) JOIN targets USING (target_id)
-    WHERE project_id = ANY(%(projects)s) ORDER BY filename
+    WHERE project_id = ANY(%(projects)s) AND withdrawn_at IS NULL ORDER BY filename
 """
 _LOG = "SELECT log FROM build_logs WHERE build_id = %(build_id)s"
 _TARGETS = "SELECT name, python_version, platform_tag FROM targets ORDER BY name"
@@ -78,7 +78,8 @@ _KNOWN = "SELECT name FROM projects"
 _OFFERED = """
     SELECT name FROM projects WHERE EXISTS (
         SELECT FROM versions JOIN files USING (version_id)
-        WHERE versions.project_id = projects.project_id AND versions.present)
+        WHERE versions.project_id = projects.project_id AND versions.present
+              AND withdrawn_at IS NULL)
     ORDER BY name
 """
 _COUNTS = """
@@ -95,7 +96,7 @@ _RECENT = """
            recorded_at
     FROM builds JOIN jobs USING (job_id) JOIN versions USING (version_id)
          JOIN projects USING (project_id) JOIN targets USING (target_id)
-    ORDER BY recorded_at DESC, build_id DESC LIMIT %(limit)s
+    WHERE versions.present ORDER BY recorded_at DESC, build_id DESC LIMIT %(limit)s
 """
 
 

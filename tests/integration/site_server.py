@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jinja2 import Environment, StrictUndefined
 
-TEMPLATE = Path(__file__).parents[2] / "roles/web/templates/etc/nginx/nginx.conf.j2"
+ROLE = Path(__file__).parents[2] / "roles/web"
+TEMPLATE = ROLE / "templates/etc/nginx/nginx.conf.j2"
 HOST = "127.0.0.1"
 
 
@@ -85,6 +86,7 @@ class SiteServer:
         for ours, theirs in {
             "user www-data;": "user root;" if os.geteuid() == 0 else "",
             "pid /run/nginx.pid;": f"pid {self.folder}/nginx.pid;",
+            "/etc/nginx/names.js": str(ROLE / "files/etc/nginx/names.js"),
             "/srv/wheelyard/site": str(self.site),
             "/var/log/nginx": str(self.folder),
             "listen 80 ": f"listen {HOST}:{self.plain_port} ",

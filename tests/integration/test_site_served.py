@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import string
 import subprocess
 import sys
 import time
@@ -54,10 +56,15 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def pip(server: SiteServer, *args: str) -> str:
+    """What a real pip says that trusts the site."""
+    return plain_pip(server, *args, "--cert", str(server.ca))
+
+
+def plain_pip(server: SiteServer, *args: str) -> str:
     """What a real pip says, from its own environment and with nobody's settings."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "--verbose",
-         "--cert", str(server.ca), *args],
+         *args],
         # Neither the settings nor the certificates of whoever runs the tests.
         env={"PATH": os.environ["PATH"], "HOME": str(server.folder)},
         check=False, capture_output=True, text=True,
@@ -137,17 +144,26 @@ def test_what_is_not_there_is_404(server: SiteServer, path: str, accept: str) ->
         ("/simple/two.-_words/", "/simple/two-words/"),
         ("/project/TWO.WORDS", "/project/two-words/"),
         ("/project/two--words/", "/project/two-words/"),
+        ("/simple/-_.two-_.words", "/simple/-two-words/"),
+        (f"/simple/{'AbCdEfGhIj' * 20}", f"/simple/{'abcdefghij' * 20}/"),
+        (f"/project/{string.ascii_uppercase * 4}/", f"/project/{string.ascii_lowercase * 4}/"),
+        (f"/simple/{'A.' * 100}b/", f"/simple/{'a-' * 100}b/"),
     ],
 )
-def test_a_name_leads_to_its_page_however_it_is_written(
+def test_a_name_leads_to_its_page_in_one_redirect_however_it_is_written(
     server: SiteServer, path: str, target: str
 ) -> None:
-    for _ in range(4):
-        answer = server.get(path)
-        if answer.status != 301:
-            break
-        path = answer.headers["location"]
-    assert (answer.status, path) == (200, target)
+    answer = server.get(f"{path}?a=b&C=%2f")
+    assert (answer.status, answer.headers["location"]) == (301, f"{target}?a=b&C=%2f")
+    there = (server.site / target.strip("/")).is_dir()
+    assert server.get(target).status == (200 if there else 404)
+    assert server.get(path).headers["location"] == target
+
+
+@pytest.mark.parametrize("path", ["//Host.Example/x", "//Host.Example", "/simple//Host.Example/"])
+def test_no_name_leads_to_another_host(server: SiteServer, path: str) -> None:
+    location = server.get(path).headers.get("location", "")
+    assert location in ("", "/simple/host-example/")
 
 
 def test_a_redirect_carries_nothing_that_a_stranger_wrote(server: SiteServer) -> None:
@@ -188,6 +204,20 @@ def test_pip_takes_a_wheel_from_the_farm(server: SiteServer, tmp_path: Path) -> 
     # 2.1 is yanked.
     assert OLD in said
     assert (tmp_path / "into/two_words.py").read_text() == "version = '2.0'\n"
+
+
+@pytest.mark.parametrize(("page", "name"), [("/", "NAME"), ("/project/two-words/", "two-words")])
+def test_a_command_on_a_page_is_all_that_pip_needs(
+    server: SiteServer, tmp_path: Path, page: str, name: str
+) -> None:
+    command = re.search(rf"<code>pip3 (install .*){name}</code>", server.get(page).body.decode())
+    assert command
+    words = command[1].replace("https://farm.example", server.url)
+    words = words.replace("/etc/ssl/certs/ca-certificates.crt", str(server.ca))
+    # There is no other index than the farm's here.
+    said = plain_pip(server, *words.split(), "two-words", "--index-url", f"{server.url}/simple/",
+                     "--no-deps", "--target", str(tmp_path / "into"))  # fmt: skip
+    assert OLD in said
 
 
 def test_pip_finds_the_wheel_of_a_pi_by_its_tags(server: SiteServer, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ def test_an_inventory_of_ours_is_valid(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+    # An address in place of a name is warned of.
+    assert "farm_site_url" not in result.stdout
 
 
 @pytest.mark.parametrize("name", ["production", "single", "lab"])

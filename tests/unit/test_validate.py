@@ -99,6 +99,7 @@ def test_a_right_inventory_passes(farm: Farm) -> None:
     result = farm.validate()
     assert result.returncode == 0, result.stdout
     assert "WARNING" not in result.stdout
+    assert "farm_site_url" not in result.stdout
 
 
 def test_one_host_may_be_everything(farm: Farm) -> None:
@@ -248,4 +249,15 @@ def test_further_cas_are_files_with_names_of_their_own(
 @pytest.mark.parametrize("value", ["http://wheels.example.org", "https://wheels.example.org/x/"])
 def test_a_wrong_address_of_the_site_is_refused(farm: Farm, value: str) -> None:
     farm.settings["farm_site_url"] = value
-    refused(farm, f"farm_site_url is '{value}': write it as https://HOST")
+    refused(farm, f"farm_site_url is '{value}': write it as https://NAME")
+
+
+@pytest.mark.parametrize(
+    "value", ["https://[2001:db8::30]", "https://[2001:db8::30]:8443", "https://192.0.2.30"]
+)
+def test_an_address_in_place_of_the_sites_name_is_warned_of(farm: Farm, value: str) -> None:
+    farm.settings["farm_site_url"] = value
+    result = farm.validate()
+    assert result.returncode == 0, result.stdout
+    assert f"farm_site_url is {value}, an address" in result.stdout
+    assert "Write a name that leads to the web host" in result.stdout

@@ -12,6 +12,7 @@ from master.site.model import Farm, Project, RecentBuild, TargetCount
 from tests.unit.site.samples import BOOKWORM, HOSTILE, MOMENT, TRIXIE, demo
 
 URL = "https://[fd00::1]"
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 VOID = {"meta", "link", "br"}
 
 
@@ -71,9 +72,10 @@ def start() -> Page:
 
 def test_a_project_page_says_how_to_install_it(page: Page) -> None:
     assert page.codes[:2] == [
-        f"pip3 install --extra-index-url {URL}/simple/ demo-lib",
+        f"pip3 install --cert {BUNDLE} --extra-index-url {URL}/simple/ demo-lib",
         "sudo apt install liblzo2-2 libstdc++6",
     ]
+    assert "../../#use" in page.links
 
 
 def test_a_project_page_shows_each_state_with_reason_and_log(page: Page) -> None:
@@ -114,10 +116,12 @@ def test_nothing_planned_and_nothing_built_are_pages_too() -> None:
 
 def test_the_start_page_says_how_to_use_the_farm(start: Page) -> None:
     assert "python3 -m venv env\n. env/bin/activate" in start.codes
-    assert f"pip3 install --extra-index-url {URL}/simple/ NAME" in start.codes
-    bundle = "/etc/ssl/certs/ca-certificates.crt"
-    assert f"[global]\nextra-index-url = {URL}/simple/\ncert = {bundle}" in start.codes
+    assert f"pip3 install --cert {BUNDLE} --extra-index-url {URL}/simple/ NAME" in start.codes
+    assert f"uv pip install --system-certs --index {URL}/simple/ NAME" in start.codes
+    assert f"[global]\nextra-index-url = {URL}/simple/\ncert = {BUNDLE}" in start.codes
     assert "project/demo-lib/#v1.10" in start.links
+    # Where projects' pages send who doesn't trust the farm's CA yet.
+    assert "use" in start.ids
     assert "</script>" in start.text
 
 
