@@ -112,7 +112,7 @@ def wanted(candidates: Iterable[Candidate], target: Target, newest: int | None) 
     distinct: dict[Version, Candidate] = {}
     for candidate in sorted(fit, key=lambda candidate: candidate.version_id):
         distinct.setdefault(candidate.parsed, candidate)
-    fit = [candidate for candidate in fit if candidate in distinct.values()]
+    fit = [candidate for candidate in fit if candidate is distinct[candidate.parsed]]
     final = [candidate for candidate in fit if not candidate.parsed.is_prerelease]
     return (final or fit)[:newest]
 

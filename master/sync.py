@@ -20,6 +20,7 @@ from master.db import Connection, Cursor
 from master.errors import FarmError
 from master.names import project_name
 from master.pypi import (
+    BadPageError,
     Index,
     IndexUnreachableError,
     UnknownProjectError,
@@ -32,6 +33,8 @@ from master.tags import Target
 
 UNREACHABLE_LIMIT = 3
 """After as many projects in a row the index is down: it's no use to wait for it once for each."""
+BAD_PAGES_LIMIT = 100
+"""After as many in a row it's another server that answers, for all of them."""
 PROGRESS_EVERY_S = 5.0
 IGNORED_SHOWN = 10
 
@@ -152,10 +155,10 @@ def projects(
         except OddProjectError as error:
             done[name] = Synced(error=str(error))
 
-    unreachable = 0
+    unreachable = bad_pages = 0
     for name, spelling in by_name.items():
         progress.tell(len(done) + len(losses.versions))
-        if unreachable >= UNREACHABLE_LIMIT:
+        if unreachable >= UNREACHABLE_LIMIT or bad_pages >= BAD_PAGES_LIMIT:
             done[name] = Synced(error=f"not tried, as the index {index.url} can't be read")
             continue
         try:
@@ -174,9 +177,10 @@ def projects(
             continue
         except UnreadablePageError as error:
             unreachable = 0
+            bad_pages += isinstance(error, BadPageError)
             done[name] = Synced(error=str(error))
             continue
-        unreachable = 0
+        unreachable = bad_pages = 0
         store(name, read, may_lose=max_loss is None)
     held = losses.objection(index.url)
     if held:

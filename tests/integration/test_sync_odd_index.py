@@ -90,6 +90,16 @@ def test_what_is_not_a_page_takes_nothing_off_and_is_named_again_and_again(
     assert error.endswith("(and 3 more like this)")
 
 
+def test_another_server_in_place_of_the_index_is_not_asked_for_ever(
+    server: Server, run: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "BAD_PAGES_LIMIT", 5)
+    server.catalogue.answers["*"] = LOGIN_PAGE
+    server.catalogue.answers["good"] = page("good", versions=["1.0"])
+    done = run("a", "good", *"bcdefgh")
+    assert [name for name, synced in done.items() if "not tried" in (synced.error or "")] == [*"gh"]
+
+
 def test_links_that_are_files_of_none_but_others_are_not_a_page(
     farm: Farm, server: Server, run: Sync
 ) -> None:
