@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from packaging.tags import parse_tag
 
+from builder import fetch
+from master import retry
 from master.tags import serves
 from master.wheels.record import RefusedError
 from tests.forge import BOOKWORM, Forge, elf
@@ -183,6 +185,10 @@ def tried(farm: Farm, *codes: str) -> list[float]:
         waits.append((retry_at - farm.now).total_seconds())
         farm.now = retry_at
     return waits
+
+
+def test_a_builder_says_no_trouble_that_the_master_doesnt_know() -> None:
+    assert {fetch.NETWORK, fetch.MISSING, fetch.OTHER_FILE} == set(retry.CODES)
 
 
 def test_a_job_whose_sdist_cant_be_fetched_goes_back_to_wait(farm: Farm, key: str) -> None:
