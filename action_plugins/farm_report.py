@@ -68,8 +68,9 @@ options:
   patience_s:
     description:
       - For how many seconds a run may stand still before it is given up.
-      - It stands still when nobody is left to build its jobs, when it can't be published, when no
-        round ends, and when the master doesn't answer.
+      - It stands still when nobody is left to build its jobs, when all of them wait for sdists that
+        couldn't be fetched, when it can't be published, when no round ends, and when the master
+        doesn't answer.
     type: float
     default: 600
 """
@@ -266,7 +267,9 @@ class Printed:
         ]
         jobs = {target: left["jobs"] for target, left in info["run"]["left"].items()}
         troubles = sorted(info["trouble"])
-        news = json.dumps([jobs, info["run"]["results"], builders, troubles], sort_keys=True)
+        news = json.dumps(
+            [jobs, info["run"]["results"], info["waiting"], builders, troubles], sort_keys=True
+        )
         if news == self._news and now_s - self._at < REPEAT_AFTER_S:
             return False
         self._news, self._at = news, now_s

@@ -17,10 +17,9 @@ from builder import log as build_log
 from builder.config import Config
 from builder.job import Job, Result, WheelFile
 from builder.rootfs import Rootfs
-from builder.spool import LONGEST_WAIT_S, Spool
+from builder.spool import Spool
 from builder.systemd import Outcome, UnitError
 
-_BACKOFF_FIRST_S = 30.0
 _UNPACKED_FACTOR = 8
 _MEMORY_OF_A_COMPILER = 512 << 20
 logger = logging.getLogger(__name__)
@@ -72,11 +71,6 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def backoff_s(failures: int) -> float:
-    """Seconds to wait after the `failures`th time that a sdist couldn't be fetched."""
-    return min(_BACKOFF_FIRST_S * 2.0 ** (failures - 1), LONGEST_WAIT_S)
-
-
 class Builder:
     """Brings started jobs to an end, one at a time."""
 
@@ -94,13 +88,13 @@ class Builder:
         self.units = units
         self.clock = clock
         self.context = context
+        self.pause = fetch.Pause()
 
     def build(self, job: Job) -> Optional[str]:
         """Build a job that was taken from the spool.
 
-        Afterwards it is done, or queued again when this Pi or the network and not the package is
-        to blame. Returns why this Pi had better take no more jobs before it has proven itself
-        again, or None.
+        Afterwards it is done, or queued again when this Pi and not the package is to blame. Returns
+        why this Pi had better take no more jobs before it has proven itself again, or None.
         """
         logger.info("%s: building %s %s", job.key, job.project, job.version)
         place = Place(self.config.work_dir / job.key)
@@ -113,7 +107,9 @@ class Builder:
             self.spool.put_back(job)
             trouble = f"the root of a build can't be made: {error}"
         except fetch.FetchError as error:
-            trouble = self._not_fetched(job, error)
+            if error.code == fetch.NETWORK:
+                self.pause.begin(str(error))
+            trouble = self._fail(job, f"the sdist can't be fetched: {error}", error.code)
         except OSError as error:
             trouble = self._disk_full(job, error)
         self.units.remove(job.key)
@@ -163,18 +159,9 @@ class Builder:
             timeout_s=self.config.fetch_timeout_s,
             context=self.context,
         )
+        self.pause.end()
         # wheel-build@ reads it: the only word of a job that its command needs.
         place.hand_over(path.name)
-
-    def _not_fetched(self, job: Job, error: fetch.FetchError) -> Optional[str]:
-        failures = job.fetch_failures + 1
-        if error.lasting or failures >= self.config.fetch_attempts:
-            return self._fail(job, f"the sdist can't be fetched: {error}")
-        logger.warning("%s: try %d to fetch the sdist failed: %s", job.key, failures, error)
-        self.spool.put_back(
-            job.waiting(fetch_failures=failures, not_before=self.clock() + backoff_s(failures))
-        )
-        return None
 
     def _interrupted(self, job: Job, cause: Optional[str]) -> Optional[str]:
         count = job.interrupted + 1
@@ -185,9 +172,10 @@ class Builder:
         self.spool.put_back(job.waiting(interrupted=count))
         return cause
 
-    def _fail(self, job: Job, why: str) -> Optional[str]:
+    def _fail(self, job: Job, why: str, code: Optional[str] = None) -> Optional[str]:
         try:
-            self.spool.finish(self._result(job, "failed", why), f"{why}\n".encode(), None)
+            result = self._result(job, "failed", why, fetch=code)
+            self.spool.finish(result, f"{why}\n".encode(), None)
         except OSError as error:
             return self._disk_full(job, error)
         logger.info("%s: failed: %s", job.key, why)
@@ -242,6 +230,7 @@ class Builder:
         *,
         wheel: Optional[WheelFile] = None,
         apt_packages: tuple[str, ...] = (),
+        fetch: Optional[str] = None,
     ) -> Result:
         now = self.clock()
         started = job.started_at if job.started_at is not None else now
@@ -255,6 +244,7 @@ class Builder:
             duration_s=round(max(now - started, 0.0), 3),
             wheel=wheel,
             apt_packages=apt_packages,
+            fetch=fetch,
         )
 
 

@@ -51,7 +51,6 @@ class Config:
     log_max_bytes: int = 4 << 20
     # wheel-build@ has it from the role; this is for words alone.
     build_timeout_s: float = 10800.0
-    fetch_attempts: int = 8
     fetch_timeout_s: float = 600.0
     interruptions_max: int = 3
     # Addresses of this farm that a build must not reach; the trial build tries them.

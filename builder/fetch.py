@@ -7,28 +7,62 @@ import http.client
 import os
 import signal
 import ssl
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any, Optional
 
 from builder import __version__, files
 from builder.job import Sdist
 
+# What the trouble is, in the words of a result; the master goes by them.
+NETWORK = "network"
+MISSING = "missing"
+OTHER_FILE = "other-file"
+
 _CHUNK = 1 << 16
-# What a server says when the file itself is the trouble: asking again from here won't cure it soon.
-# 400, 401 and 403 may be a proxy's words, or for this Pi alone.
+# What a server says when the file itself is the trouble. 400, 401 and 403 may be a proxy's words,
+# or for this Pi alone.
 _GONE = (404, 410, 451)
+_PAUSE_FIRST_S = 30.0
+_PAUSE_LONGEST_S = 600.0
 
 
 class FetchError(Exception):
-    """The sdist couldn't be had: for good if `lasting`, otherwise for now (network, server)."""
+    """The sdist couldn't be had. `code` says what kept it for now; None stands for good."""
 
-    def __init__(self, message: str, *, lasting: bool) -> None:
+    def __init__(self, message: str, code: Optional[str]) -> None:
         super().__init__(message)
-        self.lasting = lasting
+        self.code = code
+
+
+class Pause:
+    """For how long nothing is fetched, as it may be this Pi's own network that is out."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._length_s = 0.0
+        self._ends = 0.0
+        self._words = ""
+
+    def begin(self, cause: str) -> None:
+        """Pause, for twice as long as the last time unless end() was called since."""
+        self._length_s = min(max(2 * self._length_s, _PAUSE_FIRST_S), _PAUSE_LONGEST_S)
+        self._ends = self.clock() + self._length_s
+        until = datetime.now(timezone.utc) + timedelta(seconds=self._length_s)
+        self._words = f"can't fetch sdists: {cause}; tries again at {until:%H:%M:%S} UTC"
+
+    def end(self) -> None:
+        """Forget all pauses: the network works."""
+        self._length_s = self._ends = 0.0
+
+    def refusal(self) -> Optional[str]:
+        """Return in words that it pauses, why and until when, or None."""
+        return self._words if self.clock() < self._ends else None
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -40,7 +74,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         # Else urllib reads all that a redirect says besides, however much that is.
         fp.close()
         if not newurl.startswith("https://"):
-            raise FetchError(f"{req.full_url} leads to {newurl}, which is not https", lasting=True)
+            raise FetchError(f"{req.full_url} leads to {newurl}, which is not https", None)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -70,14 +104,14 @@ def sdist(
         error.close()
         raise FetchError(
             f"{source.url}: the server says {error.code} {error.reason}",
-            lasting=error.code in _GONE,
+            MISSING if error.code in _GONE else NETWORK,
         ) from error
     except (OSError, http.client.HTTPException) as error:
         target.unlink(missing_ok=True)
         if files.is_full(error):
             raise
         cause = getattr(error, "reason", None) or error
-        raise FetchError(f"{source.url}: {cause}", lasting=False) from error
+        raise FetchError(f"{source.url}: {cause}", NETWORK) from error
     return target
 
 
@@ -91,7 +125,7 @@ def _within(limit_s: float, late: str) -> Iterator[None]:
 
     def ring(*_: object) -> None:
         # No OSError: of those, a connection goes on to the host's next address.
-        raise FetchError(late, lasting=False)
+        raise FetchError(late, NETWORK)
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
@@ -105,7 +139,8 @@ def _within(limit_s: float, late: str) -> Iterator[None]:
 def _transfer(
     source: Sdist, target: Path, max_bytes: int, timeout_s: float, context: ssl.SSLContext
 ) -> None:
-    limit = max_bytes if source.size_bytes is None else min(source.size_bytes, max_bytes)
+    if (source.size_bytes or 0) > max_bytes:
+        raise _too_large(source, max_bytes)
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _HttpsOnly())
     request = urllib.request.Request(  # noqa: S310 -- job.parse() lets https through only
         source.url, headers={"User-Agent": f"wheelyard-builder/{__version__}"}
@@ -113,19 +148,39 @@ def _transfer(
     digest = hashlib.sha256()
     received = 0
     with opener.open(request, timeout=min(60.0, timeout_s)) as answer, target.open("wb") as stream:
+        if answer.length is not None:
+            _check_size(source, answer.length)
         while chunk := answer.read(_CHUNK):
             received += len(chunk)
-            if received > limit:
-                raise FetchError(f"{source.url} is larger than {limit} bytes", lasting=True)
+            if received > max_bytes:
+                raise _too_large(source, max_bytes)
             digest.update(chunk)
             stream.write(chunk)
         if answer.length:
-            raise FetchError(f"{source.url}: it ended after {received} bytes", lasting=False)
+            size = received + answer.length
+            raise FetchError(f"{source.url}: it ended after {received} of {size} bytes", NETWORK)
         stream.flush()
         os.fchmod(stream.fileno(), 0o644)
+    _check_size(source, received)
     if digest.hexdigest() != source.sha256:
-        # A proxy's error page or a cut transfer looks like this too, so it may pass.
-        raise FetchError(
-            f"{source.url}: its sha256 is {digest.hexdigest()}, not {source.sha256}",
-            lasting=False,
-        )
+        raise _other_file(source, f"its sha256 is {digest.hexdigest()}, not {source.sha256}")
+
+
+def _too_large(source: Sdist, max_bytes: int) -> FetchError:
+    return FetchError(
+        f"{source.url} is larger than {max_bytes} bytes, the most that this farm fetches "
+        "(builder_sdist_max_bytes)",
+        None,
+    )
+
+
+def _check_size(source: Sdist, size_bytes: int) -> None:
+    if source.size_bytes not in (None, size_bytes):
+        raise _other_file(source, f"{size_bytes} bytes, not {source.size_bytes}")
+
+
+def _other_file(source: Sdist, difference: str) -> FetchError:
+    # An index and its files may not be brought up to date at once, so this may pass.
+    return FetchError(
+        f"{source.url} is another file than the index promised: {difference}", OTHER_FILE
+    )

@@ -50,9 +50,7 @@ class Job:
     priority: int = 0
     queued_at: float = 0.0
     started_at: Optional[float] = None
-    not_before: float = 0.0
     interrupted: int = 0
-    fetch_failures: int = 0
 
     def waiting(self, **changes: Any) -> Job:
         """The same job, not started, with `changes`."""
@@ -70,7 +68,10 @@ class WheelFile:
 
 @dataclass(frozen=True)
 class Result:
-    """How an attempt ended. Times are ISO 8601, UTC."""
+    """How an attempt ended. Times are ISO 8601, UTC.
+
+    `fetch` says what kept the sdist, where the same job may fare better later: see fetch.py.
+    """
 
     key: str
     status: str
@@ -80,6 +81,7 @@ class Result:
     duration_s: float
     wheel: Optional[WheelFile] = None
     apt_packages: tuple[str, ...] = ()
+    fetch: Optional[str] = None
 
 
 def parse(document: Any) -> Job:

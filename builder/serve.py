@@ -63,6 +63,7 @@ class Service:
             agree.low_disk(self.config, free)
             or self._foreign()
             or self.preflight.refusal(again=trouble is not None)
+            or self.builder.pause.refusal()
         )
         self._say(refuses)
         if refuses:

@@ -24,8 +24,6 @@ from builder import files
 from builder.job import Job, JobError, Result, check_key, dump, parse
 
 _STATES = ("jobs", "running", "done")
-LONGEST_WAIT_S = 600.0
-"""A job that is to wait longer got its time from a clock that has been set back since."""
 
 
 @dataclass(frozen=True)
@@ -132,18 +130,13 @@ class Spool:
         return there
 
     def take(self, now: float, release: Optional[str] = None) -> Optional[Job]:
-        """Start the next job: highest priority, then oldest, if its time has come.
+        """Start the next job: highest priority, then oldest.
 
         With `release`, jobs for any other stay queued. Raises OSError, with the job still queued,
         when the disk is full.
         """
         with self.locked():
-            ready = [
-                job
-                for job in self._snapshot().queued
-                if not now < job.not_before <= now + LONGEST_WAIT_S
-                and release in (None, job.release)
-            ]
+            ready = [job for job in self._snapshot().queued if release in (None, job.release)]
             if not ready:
                 return None
             job = replace(ready[0], started_at=now)

@@ -68,6 +68,12 @@ builders:
   type: list
   elements: dict
   returned: always
+waiting:
+  description: >-
+    For each target with jobs whose sdists couldn't be fetched, how many, and when and why the next
+    of them is tried again.
+  type: dict
+  returned: always
 notes:
   description: When sync, publish and round last ended, and how.
   type: dict
@@ -135,7 +141,7 @@ def described(state: Info) -> dict[str, Any]:
             "outstanding": state.run.outstanding,
             "eta_s": report.eta_s(state),
             "done": not state.run.outstanding and not state.run.unpublished,
-            "stuck": report.stuck(state),
+            "stuck": report.standing_still(state),
         }
     data["trouble"] = report.trouble(state)
     data["publishing_for_s"] = report.publishing_for_s(state)

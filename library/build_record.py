@@ -54,8 +54,9 @@ EXAMPLES = r"""
 RETURN = r"""
 recorded:
   description: >-
-    Key, status (built, failed, or skipped, when another target's wheel has come to serve this one
-    meanwhile), reason and file name of each result that was recorded.
+    Key, status (built, failed, skipped, when another target's wheel has come to serve this one
+    meanwhile, or waiting, when its sdist couldn't be fetched and is tried again later), reason and
+    file name of each result that was recorded.
   type: list
   elements: dict
   returned: always

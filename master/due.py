@@ -16,16 +16,22 @@ from master import config as master_config
 from master import db
 from master.config import Config
 from master.db import Connection
+from master.retry import LONGEST_WAIT
 
 # A builder that is added, or that is off, is noticed within this time on an idle farm too.
 AT_LEAST_EVERY = timedelta(seconds=60)
 
+# What waits for its sdist is work when a claim would wake it.
 _WORK = """
 SELECT EXISTS (SELECT FROM jobs WHERE state = 'leased')
     OR EXISTS (SELECT FROM targets t
                 WHERE t.active
                   AND EXISTS (SELECT FROM jobs j
-                               WHERE j.target_id = t.target_id AND j.state = 'pending'))
+                               WHERE j.target_id = t.target_id AND j.state = 'pending'
+                                 AND j.retry_at IS NULL))
+    OR EXISTS (SELECT FROM jobs j JOIN targets t USING (target_id)
+                WHERE t.active
+                  AND (j.retry_at <= %(now)s OR j.retry_at > %(now)s + %(longest_wait)s))
 """
 _DIRTY = "SELECT EXISTS (SELECT FROM projects WHERE dirty_since IS NOT NULL)"
 # By name: to import master/site/publish.py with all that it needs would double the cost of this.
@@ -34,12 +40,12 @@ _LAST_ROUND = "SELECT max(updated_at) FROM sync_state WHERE key = 'last_round'"
 
 
 def is_due(conn: Connection, config: Config, now: datetime) -> bool:
-    """Whether jobs wait or are leased, something is to be published, or it's time to look."""
+    """Whether jobs are due or leased, something is to be published, or it's time to look."""
     last: datetime | None = _value(conn, _LAST_ROUND)
     return (
         last is None
         or not timedelta() <= now - last < AT_LEAST_EVERY
-        or bool(_value(conn, _WORK))
+        or bool(_value(conn, _WORK, {"now": now, "longest_wait": LONGEST_WAIT}))
         or is_outdated(conn, config)
     )
 
@@ -57,9 +63,9 @@ def _has_undeleted(config: Config) -> bool:
         return False
 
 
-def _value(conn: Connection, query: str) -> Any:
+def _value(conn: Connection, query: str, bound: dict[str, Any] | None = None) -> Any:
     with db.transaction(conn) as cursor:
-        cursor.execute(query)
+        cursor.execute(query, bound)
         row = cursor.fetchone()
     return row[0] if row else None
 

@@ -21,6 +21,7 @@ from master.snapshot import (
     Run,
     Running,
     TargetResult,
+    Waiting,
 )
 
 _COUNTS = """
@@ -52,6 +53,18 @@ SELECT j.job_id, j.attempt, j.builder_id, p.name AS project, v.version, j.leased
  WHERE j.state = 'leased' AND j.job_id = ANY (%(job_ids)s)
 """
 
+_WAITING = """
+SELECT DISTINCT ON (t.name) t.name, count(*) OVER (PARTITION BY t.name) AS jobs,
+       p.name AS project, v.version, j.retry_at, j.fetch_failures + 1 AS tries,
+       j.retry_reason AS reason
+  FROM jobs j JOIN targets t USING (target_id)
+  JOIN versions v USING (version_id) JOIN projects p USING (project_id)
+ WHERE j.retry_at IS NOT NULL AND t.active
+   AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+   AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
+ ORDER BY t.name, j.retry_at, j.job_id
+"""
+
 _NOTES = "SELECT key, value, updated_at FROM sync_state"
 
 # What the lock says holds however a sync ended.
@@ -70,10 +83,10 @@ SELECT name AS project, ignored_count AS count, ignored AS lines
 # A job takes as long as builds of its project did for this target, or else as the target's
 # recent ones. A long queue is judged by its head.
 _LEFT = """
-SELECT t.name, total.jobs, head.sampled, head.known, head.expected_s
+SELECT t.name, total.jobs, total.waiting, head.sampled, head.known, head.expected_s
   FROM targets t
  CROSS JOIN LATERAL (
-       SELECT count(*) AS jobs FROM jobs j
+       SELECT count(*) AS jobs, count(j.retry_at) AS waiting FROM jobs j
         WHERE j.target_id = t.target_id AND j.state IN ('pending', 'leased')
           AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))) total
  CROSS JOIN LATERAL (
@@ -86,6 +99,7 @@ SELECT t.name, total.jobs, head.sampled, head.known, head.expected_s
               sum(coalesce(own.duration_s, recent.duration_s)) AS expected_s
          FROM (SELECT v.project_id FROM jobs j JOIN versions v USING (version_id)
                 WHERE j.target_id = t.target_id AND j.state IN ('pending', 'leased')
+                  AND j.retry_at IS NULL
                   AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
                 ORDER BY j.priority DESC, j.job_id LIMIT 500) waiting
          LEFT JOIN LATERAL (
@@ -164,6 +178,7 @@ def read(
             lost_after_s=config.builder_lost_after_s,
             targets=counts,
             builders=_builders(cursor, chosen, now),
+            waiting={row.name: Waiting(*row[1:]) for row in _rows(cursor, _WAITING, chosen)},
             notes=notes,
             is_syncing=bool(_rows(cursor, _SYNCING, db.Lock.SYNC.key)[0][0]),
             ignored=tuple(
@@ -240,7 +255,10 @@ def _run(cursor: Any, chosen: dict[str, Any], since: datetime, targets: list[str
     left = {
         row.name: Left(
             jobs=row.jobs,
-            expected_s=row.expected_s * row.jobs / row.known if row.known else None,
+            expected_s=(
+                row.expected_s * (row.jobs - row.waiting) / row.known if row.known else None
+            ),
+            waiting=row.waiting,
         )
         for row in _rows(cursor, _LEFT, chosen)
     }

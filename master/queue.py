@@ -18,6 +18,7 @@ from master.key import Key
 from master.leases import LONGEST_BACKOFF
 from master.plan import ASKED_FOR
 from master.queries import queue as sql
+from master.retry import LONGEST_WAIT
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
     for builder in builders:
         fleets[builder.target_id].append(builder)
     _bring_forward(cursor, builders)
+    cursor.execute(sql.WAKE, {"now": now, "longest_wait": LONGEST_WAIT})
     leased = 0
     for target_id, fleet in sorted(fleets.items()):
         ready = [b for b in fleet if b.due and not b.missing_since and not b.refuses]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from master.leases import LONGEST_ROUND
-from master.snapshot import Builder, Info, Note
+from master.snapshot import Builder, Info, Note, Waiting
 
 BUILDERS_SHOWN = 12
 FAILURES_SHOWN = 50
@@ -57,17 +58,21 @@ def count(number: int, noun: str) -> str:
 def eta_s(info: Info) -> float | None:
     """Seconds until the run is built; None while nothing is known of a target's durations.
 
-    Targets are built side by side, and the builders of a target share its jobs.
+    Targets are built side by side, and the builders of a target share its jobs. What waits for its
+    sdist isn't counted, and where there is nothing else, there is no estimate.
     """
     if info.run is None:
         return None
+    at_once = {t: left for t, left in info.run.left.items() if left.jobs > left.waiting}
+    if not at_once:
+        return None
     longest = 0.0
-    for target, left in info.run.left.items():
+    for target, left in at_once.items():
         able = [b for b in info.builders if b.target == target and b.state in ("building", "idle")]
         if left.expected_s is None or not able:
             return None
         elapsed = sum(b.running.for_s for b in able if b.running)
-        shared = max(0.0, left.expected_s - elapsed) / min(len(able), left.jobs)
+        shared = max(0.0, left.expected_s - elapsed) / min(len(able), left.jobs - left.waiting)
         longest = max(longest, shared)
     return longest
 
@@ -92,13 +97,32 @@ def builder_text(builder: Builder, now: datetime) -> str:
         # Queued, or finished and not collected yet.
         doing = f"between two builds{queued}" if builder.queued else "idle"
     if builder.state == "refuses":
-        refusal = f"takes no jobs: {plain(builder.refuses or '')}"
+        refusal = f"takes no jobs: {plain(builder.refuses or '', 500)}"
         return f"{refusal}; {doing}" if running else refusal
     return doing
 
 
 def clock(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def retry_text(waiting: Waiting) -> str:
+    """When the next of these jobs is tried again, and why it wasn't built yet."""
+    when = f"{waiting.retry_at.astimezone(UTC):%H:%M} UTC (try {waiting.tries})"
+    which = "is tried again at" if waiting.jobs == 1 else "is the first to be tried again, at"
+    return f"{waiting.project} {waiting.version} {which} {when}: {plain(waiting.reason, 500)}"
+
+
+def waiting_lines(info: Info) -> list[str]:
+    """How many jobs wait for their sdists, and for how long, in one line; none where none do."""
+    if not info.waiting:
+        return []
+    jobs = sum(waiting.jobs for waiting in info.waiting.values())
+    first = min(info.waiting.values(), key=lambda waiting: waiting.retry_at)
+    who = (
+        "1 of these waits for its sdist" if jobs == 1 else f"{jobs} of these wait for their sdists"
+    )
+    return [f"{who}: {retry_text(replace(first, jobs=jobs))}"]
 
 
 def stuck(info: Info) -> dict[str, str]:
@@ -116,6 +140,20 @@ def stuck(info: Info) -> dict[str, str]:
             who = "; ".join(f"{b.name} {builder_text(b, info.now)}" for b in builders)
             lines[target] = f"{target}: {jobs} left, and no builder that takes them: {who}"
     return lines
+
+
+def standing_still(info: Info) -> dict[str, str]:
+    """As stuck(), and for each target of which all that is left waits for its sdist."""
+    lines = {
+        target: (
+            f"{target}: {count(left.jobs, 'job')} left, waiting for"
+            f" {'its sdist' if left.jobs == 1 else 'their sdists'}; the farm goes on by itself:"
+            f" {retry_text(info.waiting[target])}"
+        )
+        for target, left in sorted(info.run.left.items() if info.run else ())
+        if left.jobs == left.waiting
+    }
+    return lines | stuck(info)
 
 
 def _may_build(builder: Builder, info: Info) -> bool:
@@ -177,7 +215,9 @@ def progress(info: Info) -> list[str]:
                 state += f", on the way for {duration(on_its_way_s)}"
         return [f"{elapsed}: nothing left to build, {state}", *indent(trouble(info).values())]
     eta = eta_s(info)
-    if eta is None:
+    if sum(left.waiting for left in run.left.values()) == run.outstanding:
+        estimate = "nothing to build now"
+    elif eta is None:
         estimate = "no estimate yet"
     else:
         estimate = (
@@ -189,7 +229,7 @@ def progress(info: Info) -> list[str]:
     lines = [f"{elapsed}: {', '.join(parts + done)}; {estimate}"]
     concerned = [b for b in info.builders if b.target in run.left]
     wrong = [*stuck(info).values(), *trouble(info).values()]
-    return lines + indent([*builder_lines(concerned, info.now), *wrong])
+    return lines + indent([*waiting_lines(info), *builder_lines(concerned, info.now), *wrong])
 
 
 def builder_lines(builders: Sequence[Builder], now: datetime) -> list[str]:
@@ -229,6 +269,7 @@ def status(info: Info) -> list[str]:
         f"{info.site_url} at {clock(info.now)}",
         "",
         *table([head, *rows], right=range(1, 6)),
+        *waiting_lines(info),
         "",
         *(
             table([("builder", "target", "state"), *builders])

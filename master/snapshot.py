@@ -41,6 +41,19 @@ class Builder:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Jobs of one target that wait for their sdists, and the first of them to be tried again."""
+
+    jobs: int
+    project: str
+    version: str
+    retry_at: datetime
+    tries: int
+    """Which try that one will be."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class TargetResult:
     """What a run has done for one target."""
 
@@ -66,7 +79,9 @@ class Left:
 
     jobs: int
     expected_s: float | None
-    """Of building them one after the other; None when nothing is known of any."""
+    """Of building those that don't wait one after the other; None when nothing is known of any."""
+    waiting: int = 0
+    """Those of them whose sdists couldn't be fetched, and whose time hasn't come."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,8 @@ class Info:
     lost_after_s: float
     targets: dict[str, Counts]
     builders: tuple[Builder, ...]
+    waiting: dict[str, Waiting]
+    """By target, those with such jobs; of the run, where there is one."""
     notes: dict[str, Note]
     is_syncing: bool
     ignored: tuple[Ignored, ...]

@@ -52,20 +52,24 @@ RETURNING job_id
 # Only a job that is as planning saw it, pending or skipped: a claim that runs meanwhile wins.
 SKIP = """
 UPDATE jobs
-   SET state = 'skipped', finished_at = coalesce(finished_at, %(now)s), reason = %(reason)s
+   SET state = 'skipped', finished_at = coalesce(finished_at, %(now)s), reason = %(reason)s,
+       retry_at = NULL
  WHERE job_id = %(job_id)s AND state = %(state)s
 """
 
 REQUEUE = """
 UPDATE jobs
    SET state = 'pending', finished_at = NULL, reason = NULL, queued_at = %(now)s, lost_count = 0,
+       retry_at = NULL, fetch_failures = 0, network_failures = 0, other_file = false,
        upstream_file_id = %(upstream_file_id)s, priority = greatest(priority, %(priority)s)
  WHERE job_id = %(job_id)s AND state IN ('pending', 'built', 'failed', 'skipped')
 """
 
+# What waits for its sdist is tried at once.
 RAISE = """
-UPDATE jobs SET priority = %(priority)s
- WHERE job_id = %(job_id)s AND state IN ('pending', 'leased') AND priority < %(priority)s
+UPDATE jobs SET priority = greatest(priority, %(priority)s), retry_at = NULL
+ WHERE job_id = %(job_id)s AND state IN ('pending', 'leased')
+   AND (priority < %(priority)s OR retry_at IS NOT NULL)
 """
 
 FOLLOWED = "SELECT project_id, name FROM projects WHERE followed ORDER BY name"

@@ -39,6 +39,15 @@ SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.report,
  ORDER BY b.name
 """
 
+# A time that no wait reaches was noted by a clock that has been set back since. What another
+# transaction has in hand is woken by a later claim.
+WAKE = """
+UPDATE jobs SET retry_at = NULL
+ WHERE job_id IN (SELECT job_id FROM jobs
+                   WHERE retry_at <= %(now)s OR retry_at > %(now)s + %(longest_wait)s
+                     FOR UPDATE SKIP LOCKED)
+"""
+
 # The partial index jobs_claim gives them in this order; jobs that another transaction has in hand
 # (a plan that raises a priority) are passed over.
 PICK = """

@@ -4,7 +4,8 @@ JOB = """
 SELECT j.job_id, j.version_id, j.state, j.attempt, j.target_id, b.name AS builder, b.builder_id,
        t.name, t.python_version, t.interpreter_tag, t.abi_tag, t.platform_tag, p.project_id,
        p.name AS project, v.version, j.leased_at, j.queued_at, f.filename AS sdist_filename,
-       j.leased_sha256 AS sdist_sha256,
+       j.leased_sha256 AS sdist_sha256, p.followed, j.fetch_failures, j.network_failures,
+       j.other_file,
        EXISTS (SELECT FROM builds WHERE job_id = j.job_id AND attempt = %(attempt)s) AS recorded
   FROM jobs j
   JOIN targets t USING (target_id)
@@ -54,6 +55,14 @@ UPDATE jobs
  WHERE job_id = %(job_id)s
 """
 
+WAIT = """
+UPDATE jobs
+   SET state = 'pending', builder_id = NULL, leased_at = NULL, handed_at = NULL, revoking = false,
+       retry_at = %(retry_at)s, retry_reason = %(reason)s, fetch_failures = fetch_failures + 1,
+       network_failures = network_failures + %(network)s, other_file = other_file OR %(other_file)s
+ WHERE job_id = %(job_id)s
+"""
+
 DIRTY = "UPDATE projects SET dirty_since = %(now)s WHERE project_id = %(project_id)s"
 
 RECORDED = "SELECT FROM files WHERE filename = %(filename)s"
@@ -78,7 +87,7 @@ SELECT j.job_id, t.target_id, t.name, t.python_version, t.interpreter_tag, t.abi
 """
 
 COVER = """
-UPDATE jobs SET state = 'skipped', reason = %(reason)s, finished_at = %(now)s
+UPDATE jobs SET state = 'skipped', reason = %(reason)s, finished_at = %(now)s, retry_at = NULL
  WHERE job_id = ANY (%(job_ids)s) AND state = 'pending'
 """
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import gzip
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg2.errors
 from packaging.utils import parse_wheel_filename
 
-from master import db
+from master import db, retry
 from master import key as keys
 from master.config import Config
 from master.db import Connection, Cursor
@@ -57,7 +57,8 @@ class _Arrival:
 class Recorded:
     key: str
     status: str
-    """built, failed, or skipped: the wheel of another target, come meanwhile, serves this one."""
+    """built, failed, skipped (the wheel of another target, come meanwhile, serves this one), or
+    waiting: the sdist couldn't be fetched, and the job is queued again."""
     reason: str | None
     filename: str | None
 
@@ -128,6 +129,10 @@ class Recorder:
                 arrival = replace(
                     arrival, result=replace(arrival.result, wheel=None, reason=reason)
                 )
+        wait = retry.wait(arrival.result.fetch, arrival.job)
+        if wait is not None:
+            self._wait(arrival, wait)
+            return Recorded(key, "waiting", reason, None)
         with db.transaction(self._conn) as cursor:
             self._insert(cursor, arrival)
         return Recorded(key, "failed", reason, None)
@@ -182,6 +187,18 @@ class Recorder:
             self._lock(cursor, bound)
             cursor.execute(sql.FINISH, bound)
             cursor.execute(sql.DIRTY, bound)
+
+    def _wait(self, arrival: _Arrival, wait: timedelta) -> None:
+        """Queues the job again, for when the wait is over. Raises RefusedError."""
+        code = arrival.result.fetch
+        bound = self._bound(arrival) | {
+            "retry_at": arrival.now + wait,
+            "network": int(code == retry.NETWORK),
+            "other_file": code == retry.OTHER_FILE,
+        }
+        with db.transaction(self._conn) as cursor:
+            self._lock(cursor, bound)
+            cursor.execute(sql.WAIT, bound)
 
     def _publish(self, arrival: _Arrival, wheel: verify.Wheel, path: Path) -> str:
         """Puts the wheel into the store and its build into the database; returns its name."""

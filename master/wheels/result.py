@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from master import retry
 from master.reported import line
 from master.wheels.refused import WheelRefusedError
 from master.wheels.verify import regular_file
@@ -39,6 +40,8 @@ class Result:
     duration_s: float | None
     wheel: SentWheel | None
     apt_packages: tuple[str, ...]
+    fetch: str | None = None
+    """What kept the sdist, if that is why it failed: one of retry.CODES."""
 
 
 def read(folder: Path, key: str, leased_at: datetime, now: datetime) -> Result:
@@ -74,6 +77,7 @@ def _parse(raw: Mapping[str, Any], leased_at: datetime, now: datetime) -> Result
         duration_s=_duration(raw.get("duration_s")),
         wheel=_wheel(raw["wheel"]) if built else None,
         apt_packages=tuple(sorted(set(good))[:MAX_APT_PACKAGES]),
+        fetch=None if built else next((c for c in retry.CODES if c == raw.get("fetch")), None),
     )
 
 

@@ -52,9 +52,27 @@ def test_a_round_is_due_while_jobs_wait_or_are_leased(farm: Farm) -> None:
     assert is_due(farm)
 
 
+@pytest.mark.parametrize(
+    ("wait_s", "due"), [(1, False), (3600, False), (0, True), (-60, True), (3601, True)]
+)
+def test_a_job_that_waits_makes_a_round_due_when_a_claim_would_wake_it(
+    farm: Farm, wait_s: float, due: bool
+) -> None:
+    last_round(farm, 5)
+    farm.job(
+        farm.version("spidev", "1"),
+        farm.target("bookworm"),
+        retry_at=NOW + timedelta(seconds=wait_s),
+        retry_reason="the server says 404",
+    )
+    assert is_due(farm) == due
+
+
 def test_jobs_of_a_target_that_is_retired_make_no_round_due(farm: Farm) -> None:
     last_round(farm, 5)
-    farm.job(farm.version("spidev", "1"), farm.target("bookworm"))
+    target = farm.target("bookworm")
+    farm.job(farm.version("spidev", "1"), target)
+    farm.job(farm.version("spidev", "2"), target, retry_at=NOW, retry_reason="404")
     farm.one("UPDATE targets SET active = false RETURNING 1")
     assert not is_due(farm)
 

@@ -153,6 +153,28 @@ def test_a_run_that_nobody_can_build_is_given_up(follower: Follower) -> None:
     assert process.returncode == 2
 
 
+def test_a_run_that_only_waits_for_an_sdist_is_given_up_and_the_farm_goes_on(
+    follower: Follower,
+) -> None:
+    farm = follower.farm
+    target = farm.target("bookworm")
+    farm.builder("pi1", target, last_seen_at=datetime.now(UTC))
+    farm.job(
+        farm.version("tinyc", "1.0"),
+        target,
+        fetch_failures=2,
+        retry_at=datetime(2999, 1, 1, 14, 5, tzinfo=UTC),
+        retry_reason="the server says 404 Not Found",
+    )
+    with follower.start(patience_s=1) as process:
+        said = until(process, "never said")
+    again = "tinyc 1.0 is tried again at 14:05 UTC (try 3): the server says 404 Not Found"
+    assert f"1 of these waits for its sdist: {again}" in said
+    assert "Given up after 1 s: bookworm: 1 job left, waiting for its sdist;" in said
+    assert f"the farm goes on by itself: {again}" in said
+    assert process.returncode == 2
+
+
 def test_a_database_that_comes_back_is_waited_for(follower: Follower, cluster: Cluster) -> None:
     farm = follower.farm
     target = farm.target("bookworm")

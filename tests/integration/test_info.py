@@ -12,7 +12,7 @@ import pytest
 
 from master import db, info
 from master.config import Config
-from master.snapshot import Counts, Failure, Info, Left, Running, TargetResult
+from master.snapshot import Counts, Failure, Info, Left, Running, TargetResult, Waiting
 from tests.integration.cluster import Cluster
 
 NOW = datetime.now(UTC)
@@ -244,6 +244,42 @@ def test_a_run_is_what_ended_since_and_what_is_left(farm: Farm) -> None:
     assert just_one is not None
     assert just_one.left == {"bookworm": Left(jobs=1, expected_s=20.0)}
     assert just_one.results["bookworm"] == TargetResult(0, 0, 0, 0, 0.0)
+
+
+def test_what_waits_for_its_sdist_is_told_and_not_counted_as_work(farm: Farm) -> None:
+    bookworm, trixie = farm.target("bookworm"), farm.target("trixie")
+    built = farm.job(farm.version("spidev", "1"), bookworm, "built", attempt=1)
+    farm.build(built, farm.builder("pi1", bookworm), 30.0)
+    farm.job(farm.version("spidev", "2"), bookworm)
+
+    def waits(project: str, target: int, minutes: int, failures: int) -> int:
+        return farm.job(
+            farm.version(project, "1"),
+            target,
+            retry_at=NOW + timedelta(minutes=minutes),
+            retry_reason=f"{project}: 404",
+            fetch_failures=failures,
+        )
+
+    later = waits("lzo", bookworm, 9, 1)
+    waits("cups", bookworm, 5, 2)
+    waits("tinyc", trixie, 1, 1)
+
+    def first(jobs: int, project: str, minutes: int, tries: int) -> Waiting:
+        retry_at = NOW + timedelta(minutes=minutes)
+        return Waiting(jobs, project, "1", retry_at, tries, f"{project}: 404")
+
+    assert farm.read().waiting == {
+        "bookworm": first(2, "cups", 5, 3),
+        "trixie": first(1, "tinyc", 1, 2),
+    }
+    one = farm.read(since=NOW, targets=["bookworm"], job_ids=[later])
+    assert one.waiting == {"bookworm": first(1, "lzo", 9, 2)}
+    assert one.run is not None
+    assert one.run.left == {"bookworm": Left(jobs=1, expected_s=None, waiting=1)}
+    every = farm.read(since=NOW, targets=["bookworm"]).run
+    assert every is not None
+    assert every.left == {"bookworm": Left(jobs=3, expected_s=30.0, waiting=2)}
 
 
 def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: Farm) -> None:

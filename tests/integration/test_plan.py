@@ -258,6 +258,49 @@ def test_a_package_that_waits_gets_the_sdist_that_there_is_now(farm: Farm, plan:
     ) == [("pending", 100, "new-1.0.zip")]
 
 
+WAITING = (
+    "UPDATE jobs SET retry_at = %s, retry_reason = '404', fetch_failures = 7, network_failures = 6,"
+    " other_file = true"
+)
+WAITS = "SELECT state, retry_at, fetch_failures, network_failures, other_file FROM jobs"
+
+
+def test_a_package_that_waits_for_its_sdist_is_tried_at_once(farm: Farm, plan: Plan) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    farm.rows("DELETE FROM jobs WHERE target_id = (SELECT max(target_id) FROM targets)")
+    for _ in range(2):
+        farm.rows(WAITING, farm.later(minutes=30))
+        plan("demo")
+        assert farm.rows(WAITS) == [("pending", None, 7, 6, True)]
+    assert farm.value("SELECT priority FROM jobs") == 100
+
+
+def test_a_job_that_is_queued_again_has_all_its_tries_again(farm: Farm, plan: Plan) -> None:
+    catalogue = Catalogue({"new": [File("new-1.0.tar.gz")]})
+    with Server(catalogue) as server:
+        plan("new", url=server.url)
+        farm.rows(WAITING, farm.later(minutes=30))
+        catalogue.projects["new"] = [File("new-1.0.zip")]
+        plan("new", url=server.url)
+        assert farm.rows(WAITS) == [("pending", None, 0, 0, False)]
+        farm.rows(WAITING, None)
+        farm.rows("UPDATE jobs SET state = 'failed', reason = '404', finished_at = now()")
+        plan("new", url=server.url)
+    assert farm.rows(WAITS) == [("pending", None, 0, 0, False)]
+
+
+def test_what_waits_for_an_sdist_that_is_gone_is_skipped(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0", "2.0"))
+    farm.rows(WAITING, farm.later(minutes=30))
+    farm.sync(upstream("demo", "2.0"))
+    assert set(farm.states().items()) == {("demo 1.0", "skipped"), ("demo 2.0", "pending")}
+    # What is still there goes on waiting.
+    assert farm.rows("SELECT DISTINCT state, retry_at IS NULL FROM jobs ORDER BY 1") == [
+        ("pending", False),
+        ("skipped", True),
+    ]
+
+
 def test_odd_data_of_a_package_is_said_by_name(farm: Farm, plan: Plan) -> None:
     with (
         Server(Catalogue({"new": [File("new-1.0.tar.gz", size=-1)]})) as server,

@@ -226,6 +226,61 @@ def test_a_builders_only_job_is_left_to_it(farm: Farm) -> None:
     assert farm.claim(TWO)["pi1"].revoke == []
 
 
+# What waits for its sdist
+
+
+@pytest.fixture
+def waiting(farm: Farm) -> str:
+    """The key that a job had which waits half a minute for its sdist."""
+    farm.sync(upstream("demo", "1.0"))
+    (key,) = farm.keys("pi1", {"pi1": "bookworm"})
+    farm.send("pi1", key, fetch="network")
+    farm.gather(pi1=said(done=[key]))
+    return key
+
+
+def test_a_job_that_waits_is_leased_when_its_time_has_come(farm: Farm, waiting: str) -> None:
+    farm.later(seconds=29)
+    assert farm.keys("pi1") == []
+    farm.later(seconds=1)
+    assert farm.keys("pi1", TWO) == [waiting.removesuffix("-1") + "-2"]
+    assert attempts(farm) == [("leased", 2, 0)]
+
+
+def test_a_job_doesnt_wait_for_a_time_that_a_clock_ahead_gave(farm: Farm, waiting: str) -> None:
+    # The longest wait is an hour.
+    farm.later(minutes=-59)
+    assert farm.keys("pi1") == []
+    farm.later(minutes=-1)
+    assert len(farm.keys("pi1")) == 1
+
+
+def test_what_a_builder_that_cant_fetch_holds_goes_to_others_and_isnt_lost(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1", "1.2"))
+    failed, *rest = farm.keys("pi1", {"pi1": "bookworm"})
+    farm.send("pi1", failed, fetch="network")
+    report = said(queued=rest, done=[failed], refuses="can't fetch sdists: no route to host")
+    assert farm.gather(pi1=report).lost == []
+    # While there is nobody else, they stay.
+    handout = farm.claim({"pi1": "bookworm"})["pi1"]
+    assert (handout.leased, handout.revoke) == (rest, [])
+    assert farm.claim(TWO)["pi1"].revoke == rest
+    farm.gather(pi1={**report, "queued": [], "done": []}, pi2=said())
+    farm.later(seconds=30)
+    assert farm.claim(TWO)["pi1"].leased == []
+    assert leases(farm) == {"pi2": 3}
+    assert {count for _, _, count in attempts(farm)} == {0}
+
+
+def test_a_claim_waits_for_no_plan_that_has_a_waiting_job_in_hand(farm: Farm, waiting: str) -> None:
+    farm.later(seconds=30)
+    with farm.connect("sync") as conn, conn.cursor() as cursor:
+        cursor.execute("UPDATE jobs SET retry_at = NULL WHERE retry_at IS NOT NULL")
+        assert farm.keys("pi1") == []
+        conn.commit()
+    assert len(farm.keys("pi1")) == 1
+
+
 # Reports
 
 
@@ -439,6 +494,7 @@ def test_a_claim_reads_as_many_entries_as_it_leases(farm: Farm) -> None:
         " FROM upstream_files, generate_series(1, 1000) n",
         farm.targets[0].target_id,
     )
+    farm.rows("UPDATE jobs SET retry_at = %s, retry_reason = '404' WHERE job_id <= 100", farm.now)
     farm.rows("ANALYZE jobs")
     from master.queries import queue as sql  # noqa: PLC0415 - the statement under test
 
@@ -458,6 +514,10 @@ def test_a_claim_reads_as_many_entries_as_it_leases(farm: Farm) -> None:
         node = node.get("Plans", [None])[0]
     assert kinds == [("Limit", None), ("LockRows", None), ("Index Scan", "jobs_claim")]
     assert buffers < 100
+    wake = sql.WAKE.replace("%(now)s", "now()").replace("%(longest_wait)s", "'1 h'::interval")
+    lines = "\n".join(line for (line,) in farm.rows(f"EXPLAIN {wake}"))
+    assert "jobs_waiting" in lines
+    assert "Seq Scan" not in lines
 
 
 def test_others_in_the_way_are_told_as_that(nine: Farm) -> None:

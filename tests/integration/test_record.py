@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zipfile
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from packaging.tags import parse_tag
 
+from builder import fetch
+from master import retry
 from master.tags import serves
 from master.wheels.record import RefusedError
 from tests.forge import BOOKWORM, Forge, elf
@@ -162,6 +165,110 @@ def test_a_log_that_is_a_link_isnt_followed(farm: Farm, key: str) -> None:
     farm.record(key)
     text = gzip.decompress(farm.value("SELECT log FROM build_logs")).decode()
     assert text == "(no log came with this result)\n"
+
+
+# An sdist that couldn't be fetched
+
+WAITS = (
+    "SELECT state, fetch_failures, retry_at, retry_reason FROM jobs JOIN targets USING (target_id)"
+    " WHERE name = 'bookworm'"
+)
+
+
+def tried(farm: Farm, *codes: str) -> list[float]:
+    """How long the job waits after each of these results, in seconds; it ends with the last one."""
+    waits = []
+    for code in codes:
+        (key,) = farm.keys("pi1")
+        farm.send("pi1", key, reason="the sdist can't be fetched: why", fetch=code)
+        farm.record(key)
+        retry_at = farm.value("SELECT max(retry_at) FROM jobs")
+        if retry_at is None:
+            break
+        waits.append((retry_at - farm.now).total_seconds())
+        farm.now = retry_at
+    return waits
+
+
+def test_a_builder_says_no_trouble_that_the_master_doesnt_know() -> None:
+    assert {fetch.NETWORK, fetch.MISSING, fetch.OTHER_FILE} == set(retry.CODES)
+
+
+def test_a_job_whose_sdist_cant_be_fetched_goes_back_to_wait(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, reason="the sdist can't be fetched: 404", fetch="missing")
+    gathered = farm.gather(pi1=said(done=[key]))
+    assert [(r.key, r.status, r.reason) for r in gathered.recorded] == [
+        (key, "waiting", "the sdist can't be fetched: 404")
+    ]
+    assert farm.rows(WAITS) == [
+        ("pending", 1, farm.now + timedelta(seconds=30), "the sdist can't be fetched: 404")
+    ]
+    assert farm.rows("SELECT * FROM builds") == []
+    assert farm.value("SELECT dirty_since FROM projects") is None
+    # It is acknowledged, as it is named no longer.
+    assert farm.claim()["pi1"].leased == []
+    assert farm.differences() == []
+
+
+def test_the_network_fails_a_job_at_the_eighth_time(farm: Farm, key: str) -> None:
+    assert tried(farm, *["network"] * 9) == [30, 60, 120, 240, 480, 600, 600]
+    assert farm.rows(WAITS)[0][0] == "failed"
+    ((status, reason, attempt),) = farm.rows("SELECT status, reason, attempt FROM builds")
+    assert (status, reason, attempt) == ("failed", "the sdist can't be fetched: why", 8)
+    assert farm.value("SELECT count(*) FROM build_logs") == 1
+    assert farm.differences() == []
+
+
+def test_another_file_than_promised_fails_a_job_at_the_second_time(farm: Farm, key: str) -> None:
+    # Whatever else kept it meanwhile.
+    waits = tried(farm, "network", "other-file", "missing", "other-file", "network")
+    assert waits == [30, 60, 120]
+    assert farm.value("SELECT max(attempt) FROM builds") == 4
+
+
+def test_a_missing_sdist_is_tried_until_a_sync_finds_it_gone(farm: Farm, key: str) -> None:
+    waits = tried(farm, *["missing"] * 30)
+    assert waits[:8] == [30, 60, 120, 240, 480, 960, 1920, 3600]
+    assert waits[8:] == [3600] * 22
+    # The network's share is counted apart.
+    assert tried(farm, "network") == [600]
+    farm.sync(upstream("demo"))
+    assert [row[:3] for row in farm.rows(WAITS)] == [("skipped", 31, None)]
+    assert farm.rows("SELECT * FROM builds") == []
+
+
+def test_a_missing_sdist_that_no_sync_asks_for_fails_at_the_twelfth_time(
+    farm: Farm, key: str
+) -> None:
+    farm.rows("UPDATE projects SET followed = false")
+    assert len(tried(farm, *["missing"] * 13)) == 11
+    assert farm.rows(WAITS)[0][0] == "failed"
+    assert farm.value("SELECT max(attempt) FROM builds") == 12
+
+
+@pytest.mark.parametrize("code", [None, "", "gone", 7, ["network"], {"network": 1}])
+def test_a_failure_that_names_no_known_trouble_is_one_as_any_other(
+    farm: Farm, key: str, code: object
+) -> None:
+    farm.send("pi1", key, fetch=code)
+    assert farm.record(key).status == "failed"
+    assert farm.value("SELECT count(*) FROM builds") == 1
+
+
+def test_a_wheel_that_says_it_wasnt_fetched_is_one_as_any_other(farm: Farm, key: str) -> None:
+    farm.send("pi1", key, Forge(), fetch="network")
+    assert farm.record(key).status == "built"
+    assert farm.differences() == []
+
+
+def test_a_wheel_for_every_platform_ends_what_waits_for_its_sdist(farm: Farm, key: str) -> None:
+    (other,) = farm.keys("pi3", {"pi1": "bookworm", "pi3": "trixie"})
+    farm.send("pi3", other, fetch="network")
+    farm.record(other, "pi3")
+    farm.send("pi1", key, PURE)
+    farm.record(key)
+    assert farm.states("trixie") == {"demo 1.0": "skipped"}
+    assert farm.value("SELECT count(retry_at) FROM jobs") == 0
 
 
 # Once, and by its own builder

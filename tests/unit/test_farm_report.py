@@ -18,6 +18,7 @@ def state(left: int = 1, running_s: float | None = None, **info: Any) -> dict[st
     return {
         "run": run,
         "builders": [{"name": "pi1", "state": "idle", "queued": 0, "running": running}],
+        "waiting": {},
         "trouble": {},
         "publishing_for_s": None,
         **info,
@@ -45,6 +46,15 @@ def test_trouble_is_news_when_it_comes_and_when_it_goes() -> None:
     assert printed.is_news(state(trouble={"publish": "failed 1 s ago"}), 5.0)
     assert not printed.is_news(state(trouble={"publish": "failed 6 s ago"}), 10.0)
     assert printed.is_news(state(), 15.0)
+
+
+def test_a_job_that_waits_is_news_when_it_begins_and_when_it_was_tried_again() -> None:
+    printed = Printed()
+    assert printed.is_news(state(), 0.0)
+    waiting = {"bookworm": {"jobs": 1, "tries": 2}}
+    assert printed.is_news(state(waiting=waiting), 5.0)
+    assert not printed.is_news(state(waiting=waiting), 10.0)
+    assert printed.is_news(state(waiting={"bookworm": {"jobs": 1, "tries": 3}}), 15.0)
 
 
 def test_a_problem_is_told_once_and_again_when_it_comes_back() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from builder import build, fetch, files, wheel
+from builder import fetch, files, wheel
 from builder.build import Builder
 from builder.job import Job
 from builder.spool import Spool
@@ -221,39 +221,30 @@ def test_a_sandbox_that_fails_for_one_package_again_and_again_fails_it(tmp_path:
     assert bench.result()["reason"].startswith("builder-lost: interrupted 3 times")
 
 
-def test_a_network_that_is_down_fails_no_job_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("code", ["network", "missing", "other-file", None])
+def test_an_sdist_that_can_not_be_had_is_a_result_that_says_what_kept_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None
 ) -> None:
-    def down(*_: object, **__: object) -> None:
-        raise fetch.FetchError("https://localhost/x: unreachable", lasting=False)
+    def fails(*_: object, **__: object) -> None:
+        raise fetch.FetchError("https://localhost/x: unreachable", code)
 
-    monkeypatch.setattr(fetch, "sdist", down)
-    bench = Bench(tmp_path, fetch_attempts=3)
-    assert bench.builder.build(bench.take()) is None
-    waits = []
-    for _ in range(2):
-        waits.append(bench.queued().not_before - bench.now)
-        assert bench.spool.take(bench.now) is None
-        bench.now = bench.queued().not_before
-        again = bench.spool.take(bench.now)
-        assert again is not None
-        bench.builder.build(again)
-    assert waits == [build.backoff_s(1), build.backoff_s(2)] == [30.0, 60.0]
-    assert bench.result()["reason"] == (
-        "the sdist can't be fetched: https://localhost/x: unreachable"
-    )
-
-
-def test_an_sdist_that_is_gone_fails_its_job_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gone(*_: object, **__: object) -> None:
-        raise fetch.FetchError("https://localhost/x: the server says 404", lasting=True)
-
-    monkeypatch.setattr(fetch, "sdist", gone)
     bench = Bench(tmp_path)
+    monkeypatch.setattr(fetch, "sdist", fails)
+    assert bench.builder.build(bench.take()) is None
+    result = bench.result()
+    reason = "the sdist can't be fetched: https://localhost/x: unreachable"
+    assert (result["status"], result["reason"], result["fetch"]) == ("failed", reason, code)
+    assert (bench.spool.results / KEY / "log.txt").read_text() == f"{reason}\n"
+    assert (bench.builder.pause.refusal() is None) == (code != "network")
+    assert not list(bench.config.work_dir.iterdir())
+
+
+def test_a_fetch_that_works_ends_the_pause(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.builder.pause.begin("unreachable")
     bench.builder.build(bench.take())
-    assert bench.result()["status"] == "failed"
+    assert bench.result()["fetch"] is None
+    assert bench.builder.pause.refusal() is None
 
 
 @pytest.mark.parametrize(

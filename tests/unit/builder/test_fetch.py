@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import ssl
 import subprocess
@@ -40,6 +41,10 @@ class Upstream(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "http://localhost:1/x")
             self.end_headers()
+            return
+        if kind == "unsized":
+            # HTTP/1.0: the length is what comes.
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + BODY)
             return
         if kind in SLOW:
             self.wfile.write(SLOW[kind])
@@ -94,7 +99,13 @@ def upstream(tls: Path) -> Iterator[str]:
 
 
 def get(tls: Path, folder: Path, url: str, **changes: object) -> Path:
-    source = Sdist("demo-1.0.tar.gz", url, str(changes.get("sha256", sha256(BODY))))
+    size = changes.get("size_bytes")
+    source = Sdist(
+        "demo-1.0.tar.gz",
+        url,
+        str(changes.get("sha256", sha256(BODY))),
+        None if size is None else int(str(size)),
+    )
     return fetch.sdist(
         source,
         folder,
@@ -105,26 +116,37 @@ def get(tls: Path, folder: Path, url: str, **changes: object) -> Path:
 
 
 def test_an_sdist_comes_whole(tls: Path, upstream: str, tmp_path: Path) -> None:
-    path = get(tls, tmp_path, f"{upstream}/whole")
-    assert path == tmp_path / "demo-1.0.tar.gz"
-    assert path.read_bytes() == BODY
+    for size in (None, len(BODY)):
+        path = get(tls, tmp_path, f"{upstream}/whole", size_bytes=size)
+        assert path == tmp_path / "demo-1.0.tar.gz"
+        assert path.read_bytes() == BODY
+
+
+OTHER = "is another file than the index promised: "
 
 
 @pytest.mark.parametrize(
-    ("path", "changes", "lasting", "says"),
+    ("path", "changes", "code", "says"),
     [
-        ("404", {}, True, "the server says 404"),
-        ("410", {}, True, "the server says 410"),
-        ("451", {}, True, "the server says 451"),
-        ("400", {}, False, "the server says 400"),
-        ("401", {}, False, "the server says 401"),
-        ("403", {}, False, "the server says 403"),
-        ("503", {}, False, "the server says 503"),
-        ("429", {}, False, "the server says 429"),
-        ("away", {}, True, "which is not https"),
-        ("cut", {}, False, "it ended after 100 bytes"),
-        ("whole", {"max_bytes": 100}, True, "larger than 100 bytes"),
-        ("whole", {"sha256": "0" * 64}, False, "its sha256 is"),
+        ("404", {}, "missing", "the server says 404"),
+        ("410", {}, "missing", "the server says 410"),
+        ("451", {}, "missing", "the server says 451"),
+        ("400", {}, "network", "the server says 400"),
+        ("401", {}, "network", "the server says 401"),
+        ("403", {}, "network", "the server says 403"),
+        ("503", {}, "network", "the server says 503"),
+        ("429", {}, "network", "the server says 429"),
+        ("away", {}, None, "which is not https"),
+        ("cut", {}, "network", "it ended after 100 of 8000 bytes"),
+        ("cut", {"size_bytes": 8000}, "network", "it ended after 100 of 8000 bytes"),
+        ("whole", {"max_bytes": 100}, None, "larger than 100 bytes, the most that this farm"),
+        ("whole", {"max_bytes": 100, "size_bytes": 8000}, None, "larger than 100 bytes, the most"),
+        ("whole", {"size_bytes": 489}, "other-file", f"{OTHER}8000 bytes, not 489"),
+        ("whole", {"size_bytes": 9000}, "other-file", f"{OTHER}8000 bytes, not 9000"),
+        ("unsized", {"size_bytes": 489}, "other-file", f"{OTHER}8000 bytes, not 489"),
+        ("unsized", {"size_bytes": 9000}, "other-file", f"{OTHER}8000 bytes, not 9000"),
+        ("unsized", {"max_bytes": 100}, None, "larger than 100 bytes"),
+        ("whole", {"sha256": "0" * 64}, "other-file", f"{OTHER}its sha256 is .*, not 0000"),
     ],
 )
 def test_what_can_not_be_had_leaves_nothing(  # noqa: PLR0917 -- fixtures and a table
@@ -133,12 +155,12 @@ def test_what_can_not_be_had_leaves_nothing(  # noqa: PLR0917 -- fixtures and a 
     tmp_path: Path,
     path: str,
     changes: dict[str, object],
-    lasting: bool,
+    code: str | None,
     says: str,
 ) -> None:
     with pytest.raises(fetch.FetchError, match=says) as caught:
         get(tls, tmp_path, f"{upstream}/{path}", **changes)
-    assert caught.value.lasting is lasting
+    assert caught.value.code == code
     assert f"{upstream}/{path}" in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -150,7 +172,7 @@ def test_a_server_that_trickles_is_left(
     LEFT.clear()
     with pytest.raises(fetch.FetchError, match=f"{path}: not there after 1 s") as caught:
         get(tls, tmp_path, f"{upstream}/{path}", timeout_s=1.0)
-    assert not caught.value.lasting
+    assert caught.value.code == "network"
     assert LEFT.wait(10.0)
     assert not list(tmp_path.iterdir())
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
@@ -165,13 +187,38 @@ def test_what_a_redirect_says_besides_is_not_waited_for(
 def test_a_network_that_is_down_passes(tls: Path, tmp_path: Path) -> None:
     with pytest.raises(fetch.FetchError, match="Connection refused") as caught:
         get(tls, tmp_path, "https://localhost:1/x")
-    assert not caught.value.lasting
+    assert caught.value.code == "network"
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(upstream: str, tmp_path: Path) -> None:
     source = Sdist("demo-1.0.tar.gz", f"{upstream}/whole", sha256(BODY))
     with pytest.raises(fetch.FetchError, match="certificate verify failed"):
         fetch.sdist(source, tmp_path, max_bytes=1 << 20, timeout_s=10.0)
+
+
+def test_a_pause_grows_with_each_further_failure_and_begins_anew_after_a_success() -> None:
+    now = 1000.0
+    pause = fetch.Pause(clock=lambda: now)
+    assert pause.refusal() is None
+    lengths = []
+    for _ in range(7):
+        pause.begin("https://localhost/x: unreachable")
+        started = now
+        while (words := pause.refusal()) is not None:
+            assert re.fullmatch(
+                "can't fetch sdists: https://localhost/x: unreachable;"
+                r" tries again at \d\d:\d\d:\d\d UTC",
+                words,
+            )
+            now += 30
+        lengths.append(now - started)
+    assert lengths == [30, 60, 120, 240, 480, 600, 600]
+    pause.begin("unreachable")
+    pause.end()
+    assert pause.refusal() is None
+    pause.begin("unreachable")
+    now += 30
+    assert pause.refusal() is None
 
 
 def test_a_full_disk_is_not_the_network(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builder import agree, preflight, serve, status
+from builder import agree, fetch, preflight, serve, status
 from builder.preflight import Preflight
 from builder.systemd import Outcome
 from tests.unit.builder.helpers import RELEASE, FakeUnits, config, job, write_wheel
@@ -197,6 +197,32 @@ def test_the_service_takes_no_jobs_on_a_full_disk(pi: Pi, monkeypatch: pytest.Mo
     monkeypatch.setattr(agree, "low_disk", lambda *_: "disk full: 1 MiB")
     assert service.step(None) == (None, serve.REFUSING_S)
     assert status.read(pi.config.status_path) == "disk full: 1 MiB"
+
+
+def test_the_service_takes_no_jobs_for_a_while_when_the_network_is_out(
+    pi: Pi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise fetch.FetchError("https://localhost/x: unreachable", fetch.NETWORK)
+
+    monkeypatch.setattr(fetch, "sdist", down)
+    service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
+    service.builder.pause.clock = lambda: pi.now
+    service.start()
+    for number in (1, 2, 3):
+        service.spool.add(job(f"bookworm-{number}-1"))
+    for pause_s, left in ((30, 2), (60, 1)):
+        assert service.step(None) == (None, 0.0)
+        assert len(service.spool.snapshot().queued) == left
+        pi.now += pause_s - 1
+        assert service.step(None) == (None, serve.REFUSING_S)
+        says = status.read(pi.config.status_path) or ""
+        assert says.startswith("can't fetch sdists: https://localhost/x: unreachable; tries again")
+        # What it hasn't begun stays for the report to show, so nothing of it is lost.
+        assert len(service.spool.snapshot().queued) == left
+        pi.now += 1
+    service.step(None)
+    assert len(service.spool.snapshot().done) == 3
 
 
 def test_the_service_builds_no_job_for_another_release(pi: Pi) -> None:

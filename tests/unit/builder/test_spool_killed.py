@@ -34,8 +34,8 @@ while True:
     job = spool.take(time.time())
     if job is None:
         continue
-    if job.fetch_failures == 0:
-        spool.put_back(job.waiting(fetch_failures=1))
+    if job.interrupted == 0:
+        spool.put_back(job.waiting(interrupted=1))
         continue
     wheel = spool.tmp / (job.key + ".whl")
     wheel.write_bytes(job.key.encode())
@@ -147,7 +147,7 @@ sys.stdout.write("ready\\n")
 sys.stdout.flush()
 while True:
     job = spool.take(time.time())
-    spool.put_back(job.waiting(not_before=0.0))
+    spool.put_back(job.waiting())
 """
 
 

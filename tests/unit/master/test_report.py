@@ -19,6 +19,7 @@ from master.snapshot import (
     Running,
     State,
     TargetResult,
+    Waiting,
 )
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -41,13 +42,19 @@ def builder(name: str, state: State = "idle", target: str = "bookworm") -> Build
     )
 
 
-def farm(*builders: Builder, run: Run | None = None, **notes: Note) -> Info:
+def farm(
+    *builders: Builder,
+    run: Run | None = None,
+    waiting: dict[str, Waiting] | None = None,
+    **notes: Note,
+) -> Info:
     return Info(
         now=NOW,
         site_url="https://farm.example",
         lost_after_s=900,
         targets={"bookworm": Counts(pending=12, leased=3, built=140, failed=5)},
         builders=builders,
+        waiting=waiting or {},
         notes=notes,
         is_syncing=False,
         ignored=(),
@@ -194,6 +201,55 @@ def test_progress_tells_what_is_left_and_what_each_builder_does() -> None:
         "6 min: 2 left for bookworm, 3 built, 0 failed; about 2 min to go",
         "  pi1  building spidev 3.6 for 1 min 20 s",
     ]
+
+
+def test_what_waits_for_its_sdist_is_told_with_the_next_retry_and_why() -> None:
+    one = Waiting(1, "tinyc", "1.0", ago(minutes=-5), 3, "x.tar.gz: the server\nsays 404 Not Found")
+    two = Waiting(2, "lzo", "2.1", ago(minutes=-9), 1, "timed out")
+    line = (
+        "1 of these waits for its sdist: tinyc 1.0 is tried again at 08:05 UTC (try 3):"
+        " x.tar.gz: the server says 404 Not Found"
+    )
+    assert line in report.status(farm(waiting={"bookworm": one}))
+    (many,) = report.waiting_lines(farm(waiting={"bookworm": two, "trixie": one}))
+    assert many == (
+        "3 of these wait for their sdists: tinyc 1.0 is the first to be tried again, at 08:05 UTC"
+        " (try 3): x.tar.gz: the server says 404 Not Found"
+    )
+    work = run(bookworm=Left(jobs=2, expected_s=200.0, waiting=1))
+    info = farm(builder("pi1", "building"), run=work, waiting={"bookworm": one})
+    assert report.progress(info) == [
+        "6 min: 2 left for bookworm, 3 built, 0 failed; about 2 min to go",
+        f"  {line}",
+        "  pi1  building spidev 3.6 for 1 min 20 s",
+    ]
+    assert report.standing_still(info) == {}
+
+
+def test_a_run_that_only_waits_for_sdists_stands_still_and_has_no_estimate() -> None:
+    one = Waiting(1, "tinyc", "1.0", ago(minutes=-5), 3, "404")
+    work = run(bookworm=Left(jobs=1, expected_s=None, waiting=1))
+    info = farm(builder("pi1"), run=work, waiting={"bookworm": one})
+    assert report.eta_s(info) is None
+    assert report.progress(info) == [
+        "6 min: 1 left for bookworm, 3 built, 0 failed; nothing to build now",
+        "  1 of these waits for its sdist: tinyc 1.0 is tried again at 08:05 UTC (try 3): 404",
+        "  pi1  idle",
+    ]
+    assert report.standing_still(info) == {
+        "bookworm": "bookworm: 1 job left, waiting for its sdist; the farm goes on by itself:"
+        " tinyc 1.0 is tried again at 08:05 UTC (try 3): 404"
+    }
+    # Who could build it is away: that is what someone has to see to.
+    gone = farm(builder("pi1", "missing"), run=work, waiting={"bookworm": one})
+    assert "no builder that takes them" in report.standing_still(gone)["bookworm"]
+
+
+def test_the_estimate_counts_nothing_that_waits() -> None:
+    work = run(bookworm=Left(3, 300.0, waiting=2), trixie=Left(1, None, waiting=1))
+    builders = [builder("a"), builder("b"), builder("c", target="trixie")]
+    # The one job that doesn't wait is not shared.
+    assert report.eta_s(farm(*builders, run=work)) == 300.0
 
 
 def test_progress_of_a_run_that_outlasts_its_estimate() -> None:
