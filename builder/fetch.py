@@ -152,8 +152,10 @@ def _transfer(
             _check_size(source, answer.length)
         while chunk := answer.read(_CHUNK):
             received += len(chunk)
-            if received > max_bytes:
-                raise _too_large(source, max_bytes)
+            if received > (source.size_bytes or max_bytes):
+                if source.size_bytes is None:
+                    raise _too_large(source, max_bytes)
+                raise _other_file(source, f"more than {source.size_bytes} bytes")
             digest.update(chunk)
             stream.write(chunk)
         if answer.length:
