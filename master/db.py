@@ -146,6 +146,6 @@ def hold(conn: Connection, lock: Lock) -> None:
     except psycopg2.errors.LockNotAvailable as error:
         raise BusyError(
             f"another {lock.name.lower()} has been under way for more than a minute: wait for it "
-            f"(ansible-playbook playbooks/status.yml shows how far a sync is), or end it (its "
+            f"(ansible-playbook playbooks/status.yml shows what the farm does), or end it (its "
             f"process is in the database's pg_stat_activity)"
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -232,7 +233,7 @@ def test_a_missing_sdist_is_tried_until_a_sync_finds_it_gone(farm: Farm, key: st
     assert waits[8:] == [3600] * 22
     # The network's share is counted apart.
     assert tried(farm, "network") == [600]
-    farm.sync(upstream("demo"))
+    farm.sync(replace(upstream("demo"), is_final=True))
     assert [row[:3] for row in farm.rows(WAITS)] == [("skipped", 31, None)]
     assert farm.rows("SELECT * FROM builds") == []
 

@@ -125,5 +125,5 @@ def test_two_migrations_wait_for_each_other(farm: Farm) -> None:
         with second.cursor() as cursor:
             cursor.execute("SET lock_timeout = '50ms'")
         second.commit()
-        with pytest.raises(db.BusyError, match="another migration is under way"):
+        with pytest.raises(db.BusyError, match="another migration has been under way"):
             db.hold(second, db.Lock.MIGRATION)

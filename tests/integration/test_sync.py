@@ -349,7 +349,7 @@ def test_a_project_that_the_index_deleted_is_not_offered_any_longer(
     assert not (site / "files/demo").exists()
     assert "demo" not in (site / "simple/index.html").read_text()
     page = (site / "project/demo/index.html").read_text()
-    assert "PyPI has removed this version" in page
+    assert "PyPI has removed this project" in page
     assert wheel not in page
     assert (farm.config.store / "demo" / wheel).exists()
     # The next sync has nothing to do, and says so all the same.
