@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 VENV := .venv/locked-$(shell sha256sum requirements/control.txt | cut -c1-12)
-STAGE := lab/stage
+STAGE := tools/step
 LAB := ansible-playbook -i inventory/lab
 # In the demo, what is as it should be stays unsaid.
 QUIET := ANSIBLE_DISPLAY_OK_HOSTS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
@@ -41,7 +41,7 @@ demo:
 venv: $(VENV)
 
 $(VENV):
-	@lab/debian-packages python3-venv python3-dev gcc libpq-dev openssh-client rsync
+	@tools/debian-packages python3-venv python3-dev gcc libpq-dev openssh-client rsync
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/control.txt
 	@touch $@
@@ -60,7 +60,7 @@ lock: venv
 
 .PHONY: test
 test: venv
-	@lab/test-stages molecule lint unit unit-other integration molecule-single
+	@tools/test-stages molecule lint unit unit-other integration molecule-single
 
 .PHONY: lint
 lint: venv
@@ -76,11 +76,11 @@ unit: venv
 .PHONY: unit-other
 unit-other: venv
 	$(QUIET) $(LAB) playbooks/lab_tools.yml
-	python -m lab.other_python tests/unit
+	python -m tools.other_python tests/unit
 
 .PHONY: integration
 integration: venv
-	@lab/debian-packages postgresql nginx libnginx-mod-http-js rsync
+	@tools/debian-packages postgresql nginx libnginx-mod-http-js rsync
 	pytest tests/integration
 
 # What a run that was cut off has left is no ground to test on.

@@ -14,12 +14,12 @@ import logging
 import sys
 from dataclasses import asdict
 
-from builder import agree
 from builder import config as settings
-from builder.preflight import Preflight
-from builder.serve import serve
-from builder.spool import Spool
-from builder.systemd import Units
+from builder.sandbox.preflight import Preflight
+from builder.sandbox.units import Units
+from builder.service import serve
+from builder.spool import reconcile
+from builder.spool.spool import Spool
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         return 1 if verdict.refuses else 0
     elif arguments == ["report"]:
         snapshot = Spool(config.spool_dir).snapshot()
-        document = agree.report(config, snapshot, agree.service_state())
+        document = reconcile.report(config, snapshot, reconcile.service_state())
         sys.stdout.write(json.dumps(document, indent=1) + "\n")
         return 0
     sys.stderr.write(f"{__doc__}")

@@ -10,7 +10,7 @@ description:
   - Leases pending jobs to every builder whose spool is low, in one transaction for the whole
     fleet, and says what each builder is to be told in this round.
   - Runs on the master, as its user and with the Python of its environment.
-  - The work is in C(master/queue.py).
+  - The work is in C(master/fleet/claim.py).
 author:
   - Wheelyard
 attributes:
@@ -78,8 +78,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     from master import config as master_config
-    from master import db, due, queue
+    from master.database import connection as db
     from master.errors import FarmError
+    from master.fleet import claim
+    from master.status import due
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
 else:
@@ -102,7 +104,7 @@ def main() -> None:
     try:
         config = master_config.load(module.params["config_path"])
         with db.session(config, "queue") as conn:
-            claims = queue.claim(
+            claims = claim.claim(
                 conn,
                 config,
                 datetime.now(UTC),

@@ -8,7 +8,7 @@ module: build_info
 short_description: Tell what the farm is doing
 description:
   - Reads queue, builders and the state of one run from the database, on the master.
-  - The work is in C(master/info.py) and C(master/report.py).
+  - The work is in C(master/status/read.py) and C(master/status/render.py).
 author:
   - Wheelyard
 attributes:
@@ -124,9 +124,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     from master import config as master_config
-    from master import db, info, report
+    from master.database import connection as db
     from master.errors import FarmError
-    from master.snapshot import Info
+    from master.status import read, render
+    from master.status.model import Info
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
 else:
@@ -139,12 +140,12 @@ def described(state: Info) -> dict[str, Any]:
     if state.run is not None:
         data["run"] |= {
             "outstanding": state.run.outstanding,
-            "eta_s": report.eta_s(state),
+            "eta_s": render.eta_s(state),
             "done": not state.run.outstanding and not state.run.unpublished,
-            "stuck": report.standing_still(state),
+            "stuck": render.standing_still(state),
         }
-    data["trouble"] = report.trouble(state)
-    data["publishing_for_s"] = report.publishing_for_s(state)
+    data["trouble"] = render.trouble(state)
+    data["publishing_for_s"] = render.publishing_for_s(state)
     return data
 
 
@@ -187,7 +188,7 @@ def main() -> None:
     try:
         config = master_config.load(module.params["config_path"])
         with db.session(config, "readonly") as conn:
-            state = info.read(
+            state = read.read(
                 conn,
                 config,
                 datetime.now(UTC),
@@ -199,10 +200,10 @@ def main() -> None:
     except FarmError as error:
         module.fail_json(msg=str(error))
     views = {
-        "status": report.status,
-        "progress": report.progress,
-        "summary": report.summary,
-        "ignored": report.ignored,
+        "status": render.status,
+        "progress": render.progress,
+        "summary": render.summary,
+        "ignored": render.ignored,
     }
     module.exit_json(changed=False, lines=views[module.params["view"]](state), **described(state))
 

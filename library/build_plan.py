@@ -13,7 +13,7 @@ description:
     of versions the settings want. A project that the farm doesn't follow is read from the index
     first.
   - Runs on the master, as its user and with the Python of its environment.
-  - The work is in C(master/plan.py) and C(master/request.py).
+  - The work is in C(master/jobs/policy.py) and C(master/jobs/request.py).
 author:
   - Wheelyard
 attributes:
@@ -79,9 +79,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     from master import config as master_config
-    from master import db, planning, pypi
-    from master import targets as master_targets
+    from master.database import connection as db
     from master.errors import FarmError
+    from master.jobs import planner
+    from master.targets import registry as master_targets
+    from master.upstream import pypi
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
 else:
@@ -108,7 +110,7 @@ def main() -> None:
             db.session(config, "sync") as conn,
             pypi.Index(config.pypi_url, config.site_url) as index,
         ):
-            outcome = planning.run(
+            outcome = planner.run(
                 conn,
                 index,
                 config,

@@ -10,7 +10,7 @@ description:
   - Takes note of each builder's report, ends the leases that were lost, verifies and records
     the results that stand in C(incoming/), and moves their wheels into the store.
   - Runs on the master, as its user and with the Python of its environment.
-  - The work is in C(master/leases.py) and C(master/wheels).
+  - The work is in C(master/fleet/leases.py) and C(master/results).
 author:
   - Wheelyard
 attributes:
@@ -79,8 +79,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     from master import config as master_config
-    from master import db, gathering
+    from master.database import connection as db
     from master.errors import FarmError
+    from master.results import collect
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
 else:
@@ -103,7 +104,7 @@ def main() -> None:
     try:
         config = master_config.load(module.params["config_path"])
         with db.session(config, "queue") as conn:
-            gathered = gathering.gather(
+            gathered = collect.gather(
                 conn, config, module.params["reports"], datetime.now(UTC), check=module.check_mode
             )
     except FarmError as error:

@@ -14,7 +14,7 @@ description:
   - A version whose sdist was replaced by another is queued again, and its wheel no longer offered.
   - If more would vanish than the settings allow in one sync, those projects stay as they are.
   - Runs on the master, as its user and with the Python of its environment.
-  - The work is in C(master/pypi.py), C(master/sync.py) and C(master/plan.py).
+  - The work is in C(master/upstream) and C(master/jobs/policy.py).
 author:
   - Wheelyard
 attributes:
@@ -109,9 +109,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     from master import config as master_config
-    from master import db, pypi, sync
-    from master import targets as master_targets
+    from master.database import connection as db
     from master.errors import FarmError
+    from master.targets import registry as master_targets
+    from master.upstream import pypi, sync
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
 else:

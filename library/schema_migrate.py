@@ -7,10 +7,10 @@ DOCUMENTATION = r"""
 module: schema_migrate
 short_description: Bring the database to the schema and the targets of this version
 description:
-  - Applies the SQL files in C(master/schema) that the database lacks, as its owner, and makes
-    the targets those of the inventory.
+  - Applies the SQL files in C(master/database/schema) that the database lacks, as its owner, and
+    makes the targets those of the inventory.
   - Runs on the master, as its user and with the Python of its environment.
-  - The work is in C(master/migrate.py) and C(master/targets.py).
+  - The work is in C(master/database/migrate.py) and C(master/targets/registry.py).
 author:
   - Wheelyard
 attributes:
@@ -72,9 +72,10 @@ try:
     import psycopg2
 
     from master import config as master_config
-    from master import db, migrate
-    from master import targets as master_targets
+    from master.database import connection as db
+    from master.database import migrate
     from master.errors import FarmError
+    from master.targets import registry as master_targets
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
 else:

@@ -92,7 +92,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     from master import config as master_config
-    from master import db
+    from master.database import connection as db
     from master.errors import FarmError
     from master.site import publish
 except ImportError as missing:

@@ -115,7 +115,7 @@ from typing import TYPE_CHECKING
 from ansible.module_utils.basic import AnsibleModule
 
 if TYPE_CHECKING:
-    from builder.spool import Snapshot
+    from builder.spool.spool import Snapshot
 
 
 def main() -> None:
@@ -133,7 +133,8 @@ def main() -> None:
     )
     sys.path.insert(0, module.params["code_path"])
     try:
-        from builder import agree, config, job, spool  # noqa: PLC0415 -- the Pi's own copy
+        from builder import config, job  # noqa: PLC0415 -- the Pi's own copy
+        from builder.spool import reconcile, spool  # noqa: PLC0415 -- the Pi's own copy
     except ImportError as error:
         module.fail_json(msg=f"this host is no provisioned builder: {error}; run site.yml for it")
     try:
@@ -143,19 +144,19 @@ def main() -> None:
         jobs, left_out = job.parse_each(module.params["jobs"])
         clock = None
         if module.params["now"]:
-            clock = agree.wrong_clock(module.params["now"], datetime.now(UTC))
+            clock = reconcile.wrong_clock(module.params["now"], datetime.now(UTC))
         store = spool.Spool(settings.spool_dir)
         before = store.snapshot()
-        changes = agree.plan(
+        changes = reconcile.plan(
             before, [] if clock else jobs, module.params["leased"], module.params["revoke"]
         )
         refuses = clock
         if module.check_mode:
-            after = agree.after(before, changes)
+            after = reconcile.after(before, changes)
         else:
-            refuses = agree.apply(store, changes) or clock
+            refuses = reconcile.apply(store, changes) or clock
             after = store.snapshot()
-        report = agree.report(settings, after, agree.service_state(), refuses)
+        report = reconcile.report(settings, after, reconcile.service_state(), refuses)
     except (config.ConfigError, OSError, ValueError) as error:
         module.fail_json(msg=f"the spool can't be brought to agree: {error}")
     result = {"changed": bool(changes), "report": report, "left_out": left_out}

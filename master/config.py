@@ -59,7 +59,7 @@ class Config:
 
     @property
     def intents(self) -> Path:
-        """Files that are on their way into the store (master/wheels/store.py)."""
+        """Files that are on their way into the store (master/results/store.py)."""
         return self.state_dir / "intents"
 
 

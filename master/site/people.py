@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from master.report import duration, plain
 from master.site.model import Build, Farm, Job, Project, Target, Version, Wheel
 from master.site.simple import upload_time
+from master.status.render import duration, plain
 
 HERE = Path(__file__).parent
 

@@ -26,8 +26,8 @@ from typing import Any
 
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 
-from master import state
 from master.config import Config
+from master.database import notes
 from master.errors import FarmError
 from master.site import people, queries, simple, tree
 from master.site.model import Farm, Project, Target
@@ -79,7 +79,7 @@ def rendered(conn: connection, config: Config) -> Rendered:
     if outdated(conn, config):
         # It may take long: who asks for the farm's state is told that it is under way.
         with conn, conn.cursor() as cursor:
-            state.note(cursor, "publish_began", "", datetime.now(UTC))
+            notes.note(cursor, "publish_began", "", datetime.now(UTC))
     try:
         with _snapshot(conn) as cursor:
             _check_database(cursor, config)
@@ -125,7 +125,7 @@ def published(conn: connection, config: Config) -> int:
     since = [(name, datetime.fromisoformat(moment)) for name, moment in carried.items()]
     with conn, conn.cursor() as cursor:
         clean = queries.mark_clean(cursor, since)
-        state.note(cursor, "last_publish", f"{len(since)} projects", datetime.now(UTC))
+        notes.note(cursor, "last_publish", f"{len(since)} projects", datetime.now(UTC))
     for name in (_CARRIED, _REMOVED, *(f"{name}.list" for name in LISTS)):
         (folder / name).unlink(missing_ok=True)
     return clean
@@ -134,7 +134,7 @@ def published(conn: connection, config: Config) -> int:
 def note_failure(conn: connection, error: str) -> None:
     """Note why carrying failed, for those who ask for the farm's state."""
     with conn, conn.cursor() as cursor:
-        state.note(cursor, "last_publish_error", error, datetime.now(UTC))
+        notes.note(cursor, "last_publish_error", error, datetime.now(UTC))
 
 
 class _Rendering:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from builder import config as settings
 from builder.job import Job, Sdist
-from builder.spool import Spool
+from builder.spool.spool import Spool
 
 ROUNDS = 7
 
@@ -54,15 +54,15 @@ def plain(rootfs: Path, work: Path, sdist: Path) -> float:
 def ours(spool: Spool, job: Job) -> float:
     """Seconds from a job in the spool to its result in it."""
     start = time.monotonic()
-    queue = ["import sys, json; from builder.spool import Spool; from builder.job import parse"]
-    queue += ["from pathlib import Path"]
+    queue = ["import sys, json; from pathlib import Path"]
+    queue += ["from builder.job import parse; from builder.spool.spool import Spool"]
     queue += [f"Spool(Path({str(spool.root)!r})).add(parse(json.loads(sys.stdin.read())))"]
     as_builder(";".join(queue), job)
     while not (spool.done / f"{job.key}.json").exists():
         time.sleep(0.05)
     duration_s = time.monotonic() - start
     as_builder(
-        "import sys, json; from builder.spool import Spool; from pathlib import Path;"
+        "import sys, json; from builder.spool.spool import Spool; from pathlib import Path;"
         f"Spool(Path({str(spool.root)!r})).acknowledge(json.loads(sys.stdin.read())['key'])",
         job,
     )

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from master import config as master_config
-from master import db, migrate
 from master.config import Config
-from tests.integration.cluster import ROLES, Cluster
-from tests.integration.farm import Farm, upstream
+from master.database import connection as db
+from master.database import migrate
+from tests.support.cluster import ROLES, Cluster
+from tests.support.farm import Farm, upstream
 
 _numbers = itertools.count(1)
 

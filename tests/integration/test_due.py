@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from master import db, due
+from master.database import connection as db
 from master.site import publish
+from master.status import due
 from tests.integration.test_info import NOW, Farm, farm, leased
 
 __all__ = ["farm"]

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from master.config import Config
-from tests.integration.cluster import Cluster
 from tests.integration.test_info import Farm
+from tests.support.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from master import db, info
 from master.config import Config
-from master.snapshot import Counts, Failure, Info, Left, Running, TargetResult, Waiting
-from tests.integration.cluster import Cluster
+from master.database import connection as db
+from master.status import read
+from master.status.model import Counts, Failure, Info, Left, Running, TargetResult, Waiting
+from tests.support.cluster import Cluster
 
 NOW = datetime.now(UTC)
 SHA256 = "0" * 64
@@ -111,7 +112,7 @@ class Farm:
 
     def read(self, **chosen: Any) -> Info:
         with db.session(self.config, "readonly") as conn:
-            return info.read(conn, self.config, NOW, **chosen)
+            return read.read(conn, self.config, NOW, **chosen)
 
 
 @pytest.fixture
@@ -295,6 +296,6 @@ def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: Farm) -> None:
 def test_nothing_can_be_written(farm: Farm) -> None:
     farm.target("bookworm")
     with db.session(farm.config, "readonly") as conn:
-        info.read(conn, farm.config, NOW)
+        read.read(conn, farm.config, NOW)
         with pytest.raises(Exception, match="read-only"), conn.cursor() as cursor:
             cursor.execute("UPDATE targets SET active = false")

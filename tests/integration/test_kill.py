@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from master.db import DatabaseUnreachableError
-from tests.forge import Forge
-from tests.integration.cluster import Cluster
-from tests.integration.farm import Farm, said, upstream
+from master.database.connection import DatabaseUnreachableError
+from tests.support.cluster import Cluster
+from tests.support.farm import Farm, said, upstream
+from tests.support.wheels import Forge
 
 ROOT = Path(__file__).parents[2]
 BUILDERS = {"pi1": "bookworm", "pi2": "bookworm"}
@@ -70,7 +70,7 @@ def recording(farm: Farm) -> Iterator[subprocess.Popen[bytes]]:
     config = farm.config
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "tests.integration.recorder"),
+            *(sys.executable, "-m", "tests.support.recorder"),
             *(config.database.host, config.database.name, str(config.state_dir)),
             farm.now.isoformat(),
         ],

@@ -17,10 +17,10 @@ from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 from master.config import Config
-from master.migrate import SCHEMA
-from tests.forge import BOOKWORM, TRIXIE, Forge
-from tests.integration.catalogue import LOGIN_PAGE, Catalogue, File, Server
-from tests.integration.farm import Farm, said, upstream
+from master.database.migrate import SCHEMA
+from tests.support.farm import Farm, said, upstream
+from tests.support.index import LOGIN_PAGE, Catalogue, File, Server
+from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
 Run = Callable[..., dict[str, Any]]
 TARGETS = [

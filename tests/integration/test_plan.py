@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from master import planning, pypi, request
-from master.planning import Outcome
-from tests.forge import Forge
-from tests.integration.catalogue import LOGIN_PAGE, Answer, Catalogue, File, Server
-from tests.integration.farm import Farm, said, sdist, upstream
+from master.jobs import planner, request
+from master.jobs.planner import Outcome
+from master.upstream import pypi
+from tests.support.farm import Farm, said, sdist, upstream
+from tests.support.index import LOGIN_PAGE, Answer, Catalogue, File, Server
+from tests.support.wheels import Forge
 
 Plan = Callable[..., Outcome]
 
@@ -26,7 +27,7 @@ def plan(farm: Farm) -> Plan:
         wanted = [target for target in farm.targets if target.name in targets]
         url = url or "http://127.0.0.1:9/simple/"
         with farm.connect("sync") as conn, pypi.Index(url, "x") as index:
-            return planning.run(
+            return planner.run(
                 conn,
                 index,
                 farm.config,

@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from master import db, queue
-from master.leases import Ended
-from tests.integration.farm import Farm, said, upstream
+from master.database import connection as db
+from master.fleet import claim
+from master.fleet.leases import Ended
+from tests.support.farm import Farm, said, upstream
 
 TWO = {"pi1": "bookworm", "pi2": "bookworm"}
 
@@ -496,7 +497,7 @@ def test_a_claim_reads_as_many_entries_as_it_leases(farm: Farm) -> None:
     )
     farm.rows("UPDATE jobs SET retry_at = %s, retry_reason = '404' WHERE job_id <= 100", farm.now)
     farm.rows("ANALYZE jobs")
-    from master.queries import queue as sql  # noqa: PLC0415 - the statement under test
+    from master.fleet import sql  # noqa: PLC0415 - the statement under test
 
     (((plan,),),) = [
         farm.rows(
@@ -521,12 +522,12 @@ def test_a_claim_reads_as_many_entries_as_it_leases(farm: Farm) -> None:
 
 
 def test_others_in_the_way_are_told_as_that(nine: Farm) -> None:
-    def claim() -> None:
+    def try_to_claim() -> None:
         with db.session(nine.config, "queue") as conn:
             conn.cursor().execute("SET lock_timeout = '100ms'")
-            queue.claim(conn, nine.config, nine.now, TWO)
+            claim.claim(conn, nine.config, nine.now, TWO)
 
     with nine.connect("owner") as holder, holder.cursor() as cursor:
         cursor.execute("LOCK TABLE builders IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(db.BusyError, match="others held what this needs"):
-            claim()
+            try_to_claim()

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from packaging.tags import parse_tag
 
-from builder import fetch
-from master import retry
-from master.tags import serves
-from master.wheels.record import RefusedError
-from tests.forge import BOOKWORM, Forge, elf
-from tests.integration.farm import START, Farm, said, upstream
+from builder.attempt import fetch
+from master.jobs import retry
+from master.results.record import RefusedError
+from master.targets.tags import serves
+from tests.support.farm import START, Farm, said, upstream
+from tests.support.wheels import BOOKWORM, Forge, elf
 
 NEVER = {"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00"}
 PURE = Forge(tag="py3-none-any", files={"demo.py": b""})

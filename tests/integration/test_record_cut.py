@@ -12,11 +12,11 @@ import psycopg2
 import psycopg2.extras
 import pytest
 
-from master.db import Connection, DatabaseUnreachableError
-from master.wheels.record import NoRoomError
-from master.wheels.store import Intent, Store
-from tests.forge import Forge
-from tests.integration.farm import Farm, said
+from master.database.connection import Connection, DatabaseUnreachableError
+from master.results.record import NoRoomError
+from master.results.store import Intent, Store
+from tests.support.farm import Farm, said
+from tests.support.wheels import Forge
 
 
 def test_a_full_disk_leaves_nothing_half_done_and_is_said(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from master.wheels import verify
-from tests.forge import Forge
-from tests.integration.farm import Farm, said, upstream
+from master.results import verify
+from tests.support.farm import Farm, said, upstream
+from tests.support.wheels import Forge
 
 
 def metadata(*lines: str) -> str:

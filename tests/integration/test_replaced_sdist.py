@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from master import planning, pypi
-from master.pypi import UpstreamProject
+from master.jobs import planner
 from master.site import queries
-from tests.forge import Forge
-from tests.integration.farm import Farm, said, sdist, upstream
+from master.upstream import pypi
+from master.upstream.pypi import UpstreamProject
+from tests.support.farm import Farm, said, sdist, upstream
+from tests.support.wheels import Forge
 
 WHEEL = "demo-1.0-cp311-cp311-linux_armv7l.whl"
 SECOND = "demo-1.0-1-cp311-cp311-linux_armv7l.whl"
@@ -150,7 +151,7 @@ def test_what_is_asked_for_by_name_is_built_from_the_new_sdist(farm: Farm) -> No
     # As planning finds it that reads the index itself, without targets.
     farm.rows("UPDATE upstream_files SET sha256 = %s", "b" * 64)
     with farm.connect("sync") as conn, pypi.Index("http://127.0.0.1:9/", "x") as index:
-        outcome = planning.run(
+        outcome = planner.run(
             conn, index, farm.config, targets=farm.targets[:1], packages=["demo"], now=farm.now
         )
     assert (outcome.queued, outcome.already_built) == (1, [])

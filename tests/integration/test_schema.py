@@ -6,9 +6,10 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
-from master import db, migrate
 from master.config import Config
-from tests.integration.farm import Farm, upstream
+from master.database import connection as db
+from master.database import migrate
+from tests.support.farm import Farm, upstream
 
 WRONG = {
     "a project's name that isn't normalised": "UPDATE projects SET name = 'De.mo'",

@@ -13,8 +13,8 @@ from ansible.module_utils.testing import patch_module_args
 
 from library import site_pages
 from master.config import Config
-from tests.integration.cluster import Cluster
-from tests.integration.site_farm import SiteFarm
+from tests.support.cluster import Cluster
+from tests.support.site import SiteFarm
 
 ONE = "one-1.0-cp311-cp311-linux_armv7l.whl"
 Run = Callable[..., dict[str, Any]]

@@ -14,11 +14,11 @@ import yaml
 from jinja2 import Environment
 from psycopg2.extensions import connection
 
-from master import db
 from master.config import Config
+from master.database import connection as db
 from master.site import publish, tree
-from tests.integration.cluster import Cluster
-from tests.integration.site_farm import SiteFarm
+from tests.support.cluster import Cluster
+from tests.support.site import SiteFarm
 
 ROLE = Path(__file__).parents[2] / "roles/publish"
 ONE = "one-1.0-cp311-cp311-linux_armv7l.whl"

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from pypi_simple import ACCEPT_ANY, ACCEPT_HTML_ONLY, ACCEPT_JSON_ONLY, PyPISimple
 
-from master import db
+from master.database import connection as db
 from master.site import publish
-from tests.integration.cluster import Cluster
 from tests.integration.conftest import make_config
-from tests.integration.site_farm import SiteFarm
-from tests.integration.site_server import SiteServer
+from tests.support.cluster import Cluster
+from tests.support.nginx import SiteServer
+from tests.support.site import SiteFarm
 
 ONE = "one-1.0-cp311-cp311-linux_armv7l.whl"
 OLD = "two_words-2.0-py3-none-any.whl"

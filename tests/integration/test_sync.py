@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from master import db, planning, pypi, sync
+from master.database import connection as db
+from master.jobs import planner
 from master.site import publish
-from tests.forge import Forge
-from tests.integration.catalogue import Catalogue, File, Server
-from tests.integration.farm import START, Farm, said
+from master.upstream import pypi, sync
+from tests.support.farm import START, Farm, said
+from tests.support.index import Catalogue, File, Server
+from tests.support.wheels import Forge
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def test_what_was_named_or_leased_is_built_though_its_project_is_dropped(
     server.catalogue.projects["demo"] = [File(f"demo-{v}.tar.gz") for v in ("1.0", "2.0", "3.0")]
     run(farm, server, "demo")
     with farm.connect("sync") as conn, pypi.Index(server.url, "x") as index:
-        planning.run(
+        planner.run(
             conn, index, farm.config, targets=farm.targets, packages=["demo==1.0"], now=farm.now
         )
     named, leased, failed = farm.keys("pi1", {"pi1": "bookworm"})
@@ -297,7 +299,7 @@ def test_a_yanked_version_that_was_asked_for_waits_for_its_sdist(
     catalogue.projects["demo"] = files
     run(farm, server, "demo")
     with farm.connect("sync") as conn, pypi.Index(server.url, "x") as index:
-        planning.run(
+        planner.run(
             conn, index, farm.config, targets=farm.targets, packages=["demo==1.0"], now=farm.now
         )
     run(farm, server, "demo")

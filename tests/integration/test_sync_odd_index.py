@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from master import db, info, pypi, report, sync
-from master.sync import Synced
-from tests.integration.catalogue import JSON_TYPE, LOGIN_PAGE, Answer, Catalogue, File, Server
-from tests.integration.farm import Farm
+from master.database import connection as db
+from master.status import read, render
+from master.upstream import pypi, sync
+from master.upstream.sync import Synced
+from tests.support.farm import Farm
+from tests.support.index import JSON_TYPE, LOGIN_PAGE, Answer, Catalogue, File, Server
 
 Sync = Callable[..., dict[str, Synced]]
 
@@ -367,17 +369,17 @@ def test_what_is_left_out_is_told_on_request_and_a_sync_while_it_runs(
     server.catalogue.projects["demo"].append(File("demo-1.0.tar.gz"))
     run("demo")
     with farm.connect("readonly") as conn:
-        state = info.read(conn, farm.config, farm.now, ignored=True)
-        lines = report.ignored(state)
+        state = read.read(conn, farm.config, farm.now, ignored=True)
+        lines = render.ignored(state)
         assert lines[0] == "demo: 12 of its versions and files can't be used"
         assert lines[1] == "  demo-0-x-y.tar.gz: its version is not a valid one (PEP 440)"
         assert lines[-1] == "  and 2 more"
     with farm.connect("readonly") as conn:
-        state = info.read(conn, farm.config, farm.now)
+        state = read.read(conn, farm.config, farm.now)
         assert (state.is_syncing, state.ignored) == (False, ())
-        assert not any(line.startswith("syncing") for line in report.status(state))
+        assert not any(line.startswith("syncing") for line in render.status(state))
     with farm.connect("sync") as running:
         db.hold(running, db.Lock.SYNC)
         with farm.connect("readonly") as conn:
-            state = info.read(conn, farm.config, farm.later(minutes=3))
-        assert "syncing       for 3 min: 0 of 1 projects read" in report.status(state)
+            state = read.read(conn, farm.config, farm.later(minutes=3))
+        assert "syncing       for 3 min: 0 of 1 projects read" in render.status(state)

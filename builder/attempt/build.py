@@ -1,0 +1,263 @@
+"""One attempt at one job, from its sdist to its result."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Optional, Protocol
+
+from builder import files
+from builder.attempt import fetch, output, reason
+from builder.attempt import log as build_log
+from builder.config import Config
+from builder.job import Job, Result, WheelFile
+from builder.libraries import apt
+from builder.libraries.rootfs import Rootfs
+from builder.sandbox.units import Outcome, UnitError
+from builder.spool.spool import Spool
+
+_UNPACKED_FACTOR = 8
+_MEMORY_OF_A_COMPILER = 512 << 20
+logger = logging.getLogger(__name__)
+
+
+class BuildUnits(Protocol):
+    """What a build asks of systemd; see systemd.Units."""
+
+    def start_root(self, key: str) -> None: ...
+    def build(self, key: str, timeout_s: Optional[float] = None) -> Outcome: ...
+    def is_building(self, key: str) -> bool: ...
+    def end_processes(self, key: str) -> None: ...
+    def remove(self, key: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folders of one build; wheel-root@KEY makes and removes them."""
+
+    folder: Path
+
+    @property
+    def sdist(self) -> Path:
+        """Read only in the sandbox, where it is /in."""
+        return self.folder / "in"
+
+    @property
+    def wheels(self) -> Path:
+        """The one folder that the build can write to and that is looked at: /out."""
+        return self.folder / "out"
+
+    @property
+    def log(self) -> Path:
+        """What pip and everything that it started said."""
+        return self.folder / "log"
+
+    def hand_over(self, filename: str) -> None:
+        """Tell wheel-build@ the sdist's name, and how many compilers may run at once."""
+        processors, memory = os.cpu_count() or 1, memory_bytes()
+        jobs = max(min(processors, memory // _MEMORY_OF_A_COMPILER), 1)
+        lines = [f"SDIST=/in/{filename}", f"MAKEFLAGS=-j{jobs}"]
+        lines += [f"{name}={jobs}" for name in ("CMAKE_BUILD_PARALLEL_LEVEL", "MAX_JOBS")]
+        text = "".join(f"{line}\n" for line in lines)
+        (self.sdist / "build.env").write_text(text, encoding="ascii")
+
+
+def memory_bytes() -> int:
+    """The memory of this Pi."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class Builder:
+    """Brings started jobs to an end, one at a time."""
+
+    def __init__(
+        self,
+        config: Config,
+        spool: Spool,
+        units: BuildUnits,
+        *,
+        clock: Callable[[], float] = time.time,
+        context: Optional[ssl.SSLContext] = None,
+    ) -> None:
+        self.config = config
+        self.spool = spool
+        self.units = units
+        self.clock = clock
+        self.context = context
+        self.pause = fetch.Pause()
+
+    def build(self, job: Job) -> Optional[str]:
+        """Build a job that was taken from the spool.
+
+        Afterwards it is done, or queued again when this Pi and not the package is to blame. Returns
+        why this Pi had better take no more jobs before it has proven itself again, or None.
+        """
+        logger.info("%s: building %s %s", job.key, job.project, job.version)
+        place = Place(self.config.work_dir / job.key)
+        try:
+            self.units.start_root(job.key)
+            self._fetch(job, place)
+            trouble = self._run(job, place)
+        except UnitError as error:
+            # Nothing of the package has run yet, so this isn't counted against it.
+            self.spool.put_back(job)
+            trouble = f"the root of a build can't be made: {error}"
+        except fetch.FetchError as error:
+            if error.code == fetch.NETWORK:
+                self.pause.begin(str(error))
+            trouble = self._fail(job, f"the sdist can't be fetched: {error}", error.code)
+        except OSError as error:
+            trouble = self._disk_full(job, error)
+        self.units.remove(job.key)
+        return trouble
+
+    def resume(self, job: Job) -> Optional[str]:
+        """Bring a job to its end that was being built when the service ended.
+
+        A build runs in a unit of its own, so it may well go on, or have ended, by itself. Returns
+        as build() does.
+        """
+        if job.release != self.config.release.name:
+            # Its rootfs may be gone, and this one's packages are others; its time was no failure.
+            logger.warning("%s: ended: this Pi builds for %s", job.key, self.config.release.name)
+            self.spool.put_back(job)
+            trouble: Optional[str] = None
+        elif self.units.is_building(job.key):
+            logger.info("%s: goes on", job.key)
+            trouble = self._run(job, Place(self.config.work_dir / job.key))
+        else:
+            trouble = self._interrupted(job, None)
+        self.units.remove(job.key)
+        return trouble
+
+    def _run(self, job: Job, place: Place) -> Optional[str]:
+        try:
+            outcome = self.units.build(job.key)
+            self._finish(job, place, outcome)
+        except UnitError as error:
+            return self._interrupted(job, f"the sandbox can't be set up: {error}")
+        except OSError as error:
+            return self._disk_full(job, error)
+        return None
+
+    def _disk_full(self, job: Job, error: OSError) -> str:
+        """Queue `job` again and say so; raises `error` if it's another one."""
+        if not files.is_full(error):
+            raise error
+        self.spool.put_back(job)
+        return files.full(error)
+
+    def _fetch(self, job: Job, place: Place) -> None:
+        path = fetch.sdist(
+            job.sdist,
+            place.sdist,
+            max_bytes=self.config.sdist_max_bytes,
+            timeout_s=self.config.fetch_timeout_s,
+            context=self.context,
+        )
+        self.pause.end()
+        # wheel-build@ reads it: the only word of a job that its command needs.
+        place.hand_over(path.name)
+
+    def _interrupted(self, job: Job, cause: Optional[str]) -> Optional[str]:
+        count = job.interrupted + 1
+        if count >= self.config.interruptions_max:
+            last = f"; {cause}" if cause else ""
+            return self._fail(job, f"builder-lost: interrupted {count} times{last}")
+        logger.warning("%s: interrupted (%d): %s", job.key, count, cause or "service or Pi ended")
+        self.spool.put_back(job.waiting(interrupted=count))
+        return cause
+
+    def _fail(self, job: Job, why: str, code: Optional[str] = None) -> Optional[str]:
+        try:
+            result = self._result(job, "failed", why, fetch=code)
+            self.spool.finish(result, f"{why}\n".encode(), None)
+        except OSError as error:
+            return self._disk_full(job, error)
+        logger.info("%s: failed: %s", job.key, why)
+        return None
+
+    def _finish(self, job: Job, place: Place, outcome: Outcome) -> None:
+        """Put the result of an ended build into the spool; raises OSError on a full disk."""
+        self.units.end_processes(job.key)
+        log = build_log.trimmed(place.log, self.config.log_max_bytes)
+        why: Optional[str] = None
+        taken: Optional[WheelFile] = None
+        copy = self.spool.tmp / f"{job.key}.whl"
+        found = apt.Needs((), ())
+        if outcome.succeeded:
+            try:
+                taken = output.take(place.wheels, copy, self.config.wheel_max_bytes)
+                found = apt.needs(
+                    copy,
+                    Rootfs(self.config.rootfs),
+                    self.config.release.preinstalled,
+                    scratch=place.sdist,
+                    max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
+                )
+                log += _missing(found.missing_libraries)
+            except (output.WheelError, apt.InspectError) as error:
+                copy.unlink(missing_ok=True)
+                taken, why = None, f"wheel refused: {error}"
+            except OSError:
+                copy.unlink(missing_ok=True)
+                raise
+        else:
+            why = reason.of(outcome, log.decode("utf-8", "replace"), self.config.build_timeout_s)
+        result = self._result(
+            job,
+            "failed" if taken is None else "built",
+            why,
+            wheel=taken,
+            apt_packages=found.apt_packages,
+        )
+        try:
+            self.spool.finish(result, log, copy if taken else None)
+        except OSError:
+            copy.unlink(missing_ok=True)
+            raise
+        logger.info("%s: %s in %.0f s %s", job.key, result.status, result.duration_s, why or "")
+
+    def _result(
+        self,
+        job: Job,
+        status: str,
+        why: Optional[str],
+        *,
+        wheel: Optional[WheelFile] = None,
+        apt_packages: tuple[str, ...] = (),
+        fetch: Optional[str] = None,
+    ) -> Result:
+        now = self.clock()
+        started = job.started_at if job.started_at is not None else now
+        return Result(
+            key=job.key,
+            status=status,
+            reason=why,
+            started_at=_iso(started),
+            finished_at=_iso(now),
+            # A Pi has no clock of its own: it may be set back in the middle of a build.
+            duration_s=round(max(now - started, 0.0), 3),
+            wheel=wheel,
+            apt_packages=apt_packages,
+            fetch=fetch,
+        )
+
+
+def _missing(libraries: tuple[str, ...]) -> bytes:
+    """What a log says of libraries that the wheel wants and no package of the release has."""
+    if not libraries:
+        return b""
+    return (
+        f"\nIn no package of the release is what the wheel needs: {' '.join(libraries)}\n".encode()
+    )
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()

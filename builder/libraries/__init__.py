@@ -1,0 +1,1 @@
+"""The system libraries that a wheel needs."""

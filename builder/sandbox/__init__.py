@@ -1,0 +1,1 @@
+"""Where builds run: units, overlays, and the proof that they are right."""

@@ -1,0 +1,1 @@
+"""A builder's own queue on its disk."""

@@ -1,0 +1,1 @@
+"""The builders: what they are given, and what they say."""

@@ -1,0 +1,1 @@
+"""Which versions are built, for which targets."""

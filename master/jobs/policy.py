@@ -1,0 +1,293 @@
+"""Which versions get a job, for which targets. The one place that decides it.
+
+A version is built for a target when the index has an sdist of it with a hash, it isn't yanked, its
+Requires-Python admits the target's Python, no skip rule names it, and it's among the newest of a
+project that the farm follows. What an operator asks for by name needs no place among those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
+
+from master.database.connection import Cursor
+from master.jobs import sql
+from master.targets.tags import Target, runs_on, serves
+
+GONE = "gone from the index"
+YANKED = "yanked upstream"
+NO_SDIST = "no sdist with a sha256 on the index"
+SKIP_RULE = "skip rule: "
+COVERED = "covered by "
+NOT_FOLLOWED = "the farm doesn't follow its project"
+NOT_NEWEST = "not among the newest versions that the farm builds"
+OTHER_PYTHON = "needs another Python"
+ASKED_FOR = 100
+"""The priority of what an operator asks for by name."""
+
+_PASSING_REASONS = {GONE, YANKED, NO_SDIST, NOT_FOLLOWED, NOT_NEWEST, OTHER_PYTHON}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version, as planning sees it."""
+
+    version_id: int
+    version: str
+    yanked: bool
+    present: bool
+    requires_python: str | None
+    upstream_file_id: int | None
+    wheels: tuple[str, ...] = ()
+    """Those in the store that serve every platform."""
+    is_compiled: bool = False
+    """Its project has wheels for single platforms: one that serves them all may lack something."""
+
+    @property
+    def parsed(self) -> Version:
+        return Version(self.version)
+
+    @property
+    def upstream_obstacle(self) -> str | None:
+        """What keeps it from being built for any target."""
+        if not self.present:
+            return GONE
+        if self.yanked:
+            return YANKED
+        return NO_SDIST if self.upstream_file_id is None else None
+
+    def covered_by(self, target: Target) -> str | None:
+        """The wheel of the store that serves the target as well as one of its own would."""
+        if self.is_compiled:
+            return None
+        found = (w for w in self.wheels if serves(parse_wheel_filename(w)[3], target))
+        return next(found, None)
+
+
+@dataclass(frozen=True)
+class Skip:
+    version_id: int | None
+    target_id: int | None
+    reason: str
+
+    def names(self, version_id: int, target: Target) -> bool:
+        return self.version_id in {None, version_id} and self.target_id in {None, target.target_id}
+
+
+@dataclass
+class Planned:
+    """What planning did."""
+
+    queued: int = 0
+    skipped: int = 0
+    job_ids: list[int] = field(default_factory=list)
+    """Of what was asked for by name, and is or will be built."""
+    already_built: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.queued or self.skipped)
+
+
+def wanted(candidates: Iterable[Candidate], target: Target, newest: int | None) -> list[Candidate]:
+    """The versions that the target should have, newest first.
+
+    newest is how many, None for all and 0 for none. Pre-releases count only where there is nothing
+    else.
+    """
+    fit = [
+        candidate
+        for candidate in candidates
+        if candidate.upstream_obstacle is None and runs_on(candidate.requires_python, target)
+    ]
+    fit.sort(key=lambda candidate: candidate.parsed, reverse=True)
+    if newest is None:
+        return fit
+    # 1.0 and 1.0.0 are one version (PEP 440): the one that the farm knew first stands for both.
+    distinct: dict[Version, Candidate] = {}
+    for candidate in sorted(fit, key=lambda candidate: candidate.version_id):
+        distinct.setdefault(candidate.parsed, candidate)
+    fit = [candidate for candidate in fit if candidate is distinct[candidate.parsed]]
+    final = [candidate for candidate in fit if not candidate.parsed.is_prerelease]
+    return (final or fit)[:newest]
+
+
+def candidates(cursor: Cursor, project_id: int) -> list[Candidate]:
+    """All versions of the project."""
+    compiled = is_compiled(cursor, project_id)
+    cursor.execute(sql.VERSIONS, {"project_id": project_id})
+    return [
+        Candidate(**{**row._asdict(), "wheels": tuple(row.wheels)}, is_compiled=compiled)
+        for row in cursor.fetchall()
+    ]
+
+
+def is_compiled(cursor: Cursor, project_id: int) -> bool:
+    """Whether the project is known to yield wheels for single platforms, here or on the index."""
+    cursor.execute(sql.COMPILED, {"project_id": project_id})
+    return bool(cursor.fetchone().is_compiled)
+
+
+def skips(cursor: Cursor, project_id: int) -> list[Skip]:
+    """The rules that keep the project, or some of it, from being built."""
+    cursor.execute(sql.SKIPS, {"project_id": project_id})
+    return [Skip(*row) for row in cursor.fetchall()]
+
+
+def project(
+    cursor: Cursor,
+    project_id: int,
+    targets: Sequence[Target],
+    newest: int | None,
+    now: datetime,
+) -> Planned:
+    """Queues what the targets want of a project and have no job for.
+
+    newest is how many of its versions, None for all, and 0 when the farm doesn't follow it. What is
+    not to be built any longer is taken out of the queue, and what had been taken out so comes back
+    when its obstacle is gone. What was built or failed is only touched when its sdist was replaced
+    by another: that one is then built.
+    """
+    planned = Planned()
+    known = candidates(cursor, project_id)
+    rules = skips(cursor, project_id)
+    by_id = {candidate.version_id: candidate for candidate in known}
+    cursor.execute(sql.JOBS, {"project_id": project_id, "targets": [t.target_id for t in targets]})
+    jobs = {(job.version_id, job.target_id): job for job in cursor.fetchall()}
+    for target in targets:
+        chosen = {candidate.version_id: candidate for candidate in wanted(known, target, newest)}
+        for candidate in chosen.values():
+            if (candidate.version_id, target.target_id) not in jobs:
+                insert(cursor, candidate, target, rules=rules, planned=planned, now=now)
+        for (version_id, target_id), job in jobs.items():
+            if target_id == target.target_id:
+                candidate = by_id[version_id]
+                reason = _upstream(candidate, job) or obstacle(candidate, target, rules)
+                if not reason and version_id not in chosen and job.priority < ASKED_FOR:
+                    reason = _unwanted(candidate, target, newest)
+                _revise(cursor, job, candidate, reason, planned=planned, now=now)
+    return planned
+
+
+def drop(cursor: Cursor, targets: Sequence[Target], now: datetime) -> list[str]:
+    """Takes what waits of projects that the farm doesn't follow out of the queue; their names.
+
+    What was asked for by name stays.
+    """
+    bound = {"targets": [target.target_id for target in targets], "priority": ASKED_FOR}
+    cursor.execute(sql.NOT_FOLLOWED, bound)
+    dropped = []
+    for row in cursor.fetchall():
+        if project(cursor, row.project_id, targets, 0, now).changed:
+            cursor.execute(sql.DIRTY, {"project_id": row.project_id, "now": now})
+            dropped.append(row.name)
+    return dropped
+
+
+def insert(
+    cursor: Cursor,
+    candidate: Candidate,
+    target: Target,
+    *,
+    rules: Sequence[Skip],
+    planned: Planned,
+    now: datetime,
+    priority: int = 0,
+) -> int | None:
+    """A new job, pending or skipped from the start; its job_id, None if it was there meanwhile."""
+    reason = obstacle(candidate, target, rules)
+    cursor.execute(
+        sql.INSERT,
+        {
+            "version_id": candidate.version_id,
+            "target_id": target.target_id,
+            "upstream_file_id": candidate.upstream_file_id,
+            "priority": priority,
+            "state": "skipped" if reason else "pending",
+            "now": now,
+            "finished_at": now if reason else None,
+            "reason": reason,
+        },
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    if reason:
+        planned.skipped += 1
+    else:
+        planned.queued += 1
+    return int(row.job_id)
+
+
+def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> str | None:
+    """Why a version that has an sdist is not to be built for the target."""
+    for rule in rules:
+        if rule.names(candidate.version_id, target):
+            return SKIP_RULE + rule.reason
+    covering = candidate.covered_by(target)
+    return COVERED + covering if covering else None
+
+
+def _upstream(candidate: Candidate, job: Any) -> str | None:
+    """What on the index keeps the job from being built."""
+    upstream = candidate.upstream_obstacle
+    if upstream == YANKED and job.priority >= ASKED_FOR:
+        # Someone wants just this one, as pip allows with == (PEP 592): if it can be built at all.
+        return NO_SDIST if candidate.upstream_file_id is None else None
+    return upstream
+
+
+def _unwanted(candidate: Candidate, target: Target, newest: int | None) -> str:
+    """Why a version that could be built isn't one of wanted()."""
+    if newest == 0:
+        return NOT_FOLLOWED
+    return NOT_NEWEST if runs_on(candidate.requires_python, target) else OTHER_PYTHON
+
+
+def _revise(
+    cursor: Cursor,
+    job: Any,
+    candidate: Candidate,
+    reason: str | None,
+    *,
+    planned: Planned,
+    now: datetime,
+) -> None:
+    """Takes a job out of the queue for the reason, or back into it when there is none."""
+    bound = {
+        "job_id": job.job_id,
+        "now": now,
+        "state": job.state,
+        "priority": 0,
+        "upstream_file_id": candidate.upstream_file_id,
+    }
+    match job.state:
+        case "built" | "failed" if job.is_outdated and not reason:
+            # Made from an sdist that was replaced: it says nothing of the new one.
+            cursor.execute(sql.REQUEUE, bound)
+            planned.queued += cursor.rowcount
+        case "skipped" if not reason and _is_undone(job, candidate):
+            cursor.execute(sql.REQUEUE, bound)
+            planned.queued += cursor.rowcount
+        case "pending" if not reason and job.upstream_file_id != candidate.upstream_file_id:
+            # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
+            cursor.execute(sql.REQUEUE, bound)
+        case "pending" | "skipped" if reason and reason != job.reason:
+            # Of what is out of the queue already, the page says why it is now.
+            if job.state == "pending" or _is_undone(job, candidate):
+                cursor.execute(sql.SKIP, {**bound, "reason": reason})
+                planned.skipped += cursor.rowcount
+
+
+def _is_undone(job: Any, candidate: Candidate) -> bool:
+    """Whether what a job was skipped for may pass, or has passed."""
+    if job.reason.startswith(COVERED):
+        is_gone = job.reason.removeprefix(COVERED) not in candidate.wheels
+        # One that was tried, and made a wheel that serves all, would only make the same again.
+        return is_gone or (candidate.is_compiled and job.attempt == 0)
+    return job.reason in _PASSING_REASONS or job.reason.startswith(SKIP_RULE)

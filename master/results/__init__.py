@@ -1,0 +1,1 @@
+"""What builders send back: verified, recorded, stored."""

@@ -1,0 +1,1 @@
+"""What the farm is doing, read and told."""

@@ -1,0 +1,84 @@
+"""Whether a round has anything to do, asked before each by wheelyard-round.service.
+
+    python -m master.status.due        exits with 0 when a round is due, else with 1
+
+A round costs a second or two of CPU time, and its timer runs some ten times a minute. This costs
+a twentieth of that, so that an idle farm's master is idle.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from master import config as master_config
+from master.config import Config
+from master.database import connection as db
+from master.database.connection import Connection
+from master.jobs.retry import LONGEST_WAIT
+
+# A builder that is added, or that is off, is noticed within this time on an idle farm too.
+AT_LEAST_EVERY = timedelta(seconds=60)
+
+# What waits for its sdist is work when a claim would wake it.
+_WORK = """
+SELECT EXISTS (SELECT FROM jobs WHERE state = 'leased')
+    OR EXISTS (SELECT FROM targets t
+                WHERE t.active
+                  AND EXISTS (SELECT FROM jobs j
+                               WHERE j.target_id = t.target_id AND j.state = 'pending'
+                                 AND j.retry_at IS NULL))
+    OR EXISTS (SELECT FROM jobs j JOIN targets t USING (target_id)
+                WHERE t.active
+                  AND (j.retry_at <= %(now)s OR j.retry_at > %(now)s + %(longest_wait)s))
+"""
+_DIRTY = "SELECT EXISTS (SELECT FROM projects WHERE dirty_since IS NOT NULL)"
+# By name: to import master/site/publish.py with all that it needs would double the cost of this.
+_UNDELETED = "publish/removed.txt"
+_LAST_ROUND = "SELECT max(updated_at) FROM sync_state WHERE key = 'last_round'"
+
+
+def is_due(conn: Connection, config: Config, now: datetime) -> bool:
+    """Whether jobs are due or leased, something is to be published, or it's time to look."""
+    last: datetime | None = _value(conn, _LAST_ROUND)
+    return (
+        last is None
+        or not timedelta() <= now - last < AT_LEAST_EVERY
+        or bool(_value(conn, _WORK, {"now": now, "longest_wait": LONGEST_WAIT}))
+        or is_outdated(conn, config)
+    )
+
+
+def is_outdated(conn: Connection, config: Config) -> bool:
+    """Whether the farm knows more than its site shows."""
+    return bool(_value(conn, _DIRTY)) or _has_undeleted(config)
+
+
+def _has_undeleted(config: Config) -> bool:
+    try:
+        # It is empty where nothing left the site, and stays so where a publish was cut off.
+        return (config.state_dir / _UNDELETED).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _value(conn: Connection, query: str, bound: dict[str, Any] | None = None) -> Any:
+    with db.transaction(conn) as cursor:
+        cursor.execute(query, bound)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def main() -> int:
+    try:
+        config = master_config.load()
+        with db.session(config, "readonly") as conn:
+            return 0 if is_due(conn, config, datetime.now(UTC)) else 1
+    except Exception:  # noqa: BLE001  an exit code of 1 would read as nothing to do
+        # The round will say what is wrong.
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,281 @@
+"""Reads the state of the farm, and of one run, from the database, as the read-only role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, named as one
+
+from master import key
+from master.config import Config
+from master.database import connection as db
+from master.status.model import (
+    Builder,
+    Counts,
+    Failure,
+    Ignored,
+    Info,
+    Left,
+    Note,
+    Run,
+    Running,
+    TargetResult,
+    Waiting,
+)
+
+_COUNTS = """
+SELECT t.name,
+       count(*) FILTER (WHERE j.state = 'pending') AS pending,
+       count(*) FILTER (WHERE j.state = 'leased') AS leased,
+       count(*) FILTER (WHERE j.state = 'built') AS built,
+       count(*) FILTER (WHERE j.state = 'failed') AS failed,
+       count(*) FILTER (WHERE j.state = 'skipped') AS skipped
+  FROM targets t LEFT JOIN jobs j USING (target_id)
+ WHERE t.active AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+ GROUP BY t.name
+"""
+
+_BUILDERS = """
+SELECT b.builder_id, b.name, t.name AS target, b.last_seen_at, b.missing_since, b.refuses,
+       b.report -> 'running' AS running,
+       (SELECT count(*) FROM jobs j WHERE j.builder_id = b.builder_id AND j.state = 'leased')
+           AS leased
+  FROM builders b JOIN targets t USING (target_id)
+ WHERE b.active AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+ ORDER BY t.name, b.name
+"""
+
+# What a builder says it builds is believed only where it agrees with a lease of its own.
+_LEASED = """
+SELECT j.job_id, j.attempt, j.builder_id, p.name AS project, v.version, j.leased_at
+  FROM jobs j JOIN versions v USING (version_id) JOIN projects p USING (project_id)
+ WHERE j.state = 'leased' AND j.job_id = ANY (%(job_ids)s)
+"""
+
+_WAITING = """
+SELECT DISTINCT ON (t.name) t.name, count(*) OVER (PARTITION BY t.name) AS jobs,
+       p.name AS project, v.version, j.retry_at, j.fetch_failures + 1 AS tries,
+       j.retry_reason AS reason
+  FROM jobs j JOIN targets t USING (target_id)
+  JOIN versions v USING (version_id) JOIN projects p USING (project_id)
+ WHERE j.retry_at IS NOT NULL AND t.active
+   AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+   AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
+ ORDER BY t.name, j.retry_at, j.job_id
+"""
+
+_NOTES = "SELECT key, value, updated_at FROM sync_state"
+
+# What the lock says holds however a sync ended.
+_SYNCING = """
+SELECT EXISTS (SELECT FROM pg_locks
+                WHERE locktype = 'advisory' AND granted AND classid = %(classid)s
+                  AND objid = %(objid)s
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+_IGNORED = """
+SELECT name AS project, ignored_count AS count, ignored AS lines
+  FROM projects WHERE ignored_count > 0 ORDER BY name
+"""
+
+# A job takes as long as builds of its project did for this target, or else as the target's
+# recent ones. A long queue is judged by its head.
+_LEFT = """
+SELECT t.name, total.jobs, total.waiting, head.sampled, head.known, head.expected_s
+  FROM targets t
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS jobs, count(j.retry_at) AS waiting FROM jobs j
+        WHERE j.target_id = t.target_id AND j.state IN ('pending', 'leased')
+          AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))) total
+ CROSS JOIN LATERAL (
+       SELECT avg(b.duration_s) AS duration_s
+         FROM (SELECT job_id, duration_s FROM builds
+                WHERE duration_s IS NOT NULL ORDER BY build_id DESC LIMIT 500) b
+         JOIN jobs j USING (job_id) WHERE j.target_id = t.target_id) recent
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS sampled, count(coalesce(own.duration_s, recent.duration_s)) AS known,
+              sum(coalesce(own.duration_s, recent.duration_s)) AS expected_s
+         FROM (SELECT v.project_id FROM jobs j JOIN versions v USING (version_id)
+                WHERE j.target_id = t.target_id AND j.state IN ('pending', 'leased')
+                  AND j.retry_at IS NULL
+                  AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
+                ORDER BY j.priority DESC, j.job_id LIMIT 500) waiting
+         LEFT JOIN LATERAL (
+               SELECT avg(b.duration_s) AS duration_s
+                 FROM versions v JOIN jobs j USING (version_id) JOIN builds b USING (job_id)
+                WHERE v.project_id = waiting.project_id AND j.target_id = t.target_id) own
+           ON true) head
+ WHERE total.jobs > 0 AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+"""
+
+_RESULTS = """
+SELECT t.name,
+       count(*) FILTER (WHERE j.state = 'built') AS built,
+       count(*) FILTER (WHERE j.state = 'failed') AS failed,
+       count(*) FILTER (WHERE j.state = 'skipped') AS skipped,
+       count(f.file_id) AS wheels,
+       coalesce(sum(b.duration_s), 0) AS duration_s
+  FROM jobs j JOIN targets t USING (target_id)
+  LEFT JOIN builds b ON b.job_id = j.job_id AND b.attempt = j.attempt
+  LEFT JOIN files f USING (build_id)
+ WHERE j.finished_at >= %(since)s
+   AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+   AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
+ GROUP BY t.name
+"""
+
+_FAILURES = """
+SELECT p.name AS project, v.version, t.name AS target, j.reason
+  FROM jobs j JOIN targets t USING (target_id)
+  JOIN versions v USING (version_id) JOIN projects p USING (project_id)
+ WHERE j.state = 'failed' AND j.finished_at >= %(since)s
+   AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+   AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
+ ORDER BY p.name, v.version, t.name
+"""
+
+_UNPUBLISHED = """
+SELECT count(DISTINCT v.project_id)
+  FROM jobs j JOIN targets t USING (target_id)
+  JOIN versions v USING (version_id) JOIN projects p USING (project_id)
+ WHERE p.dirty_since IS NOT NULL AND j.finished_at >= %(since)s
+   AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+   AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
+"""
+
+
+def read(
+    conn: Connection,
+    config: Config,
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    targets: Sequence[str] | None = None,
+    job_ids: Sequence[int] | None = None,
+    ignored: bool = False,
+) -> Info:
+    """The farm as one snapshot sees it, and the run of these jobs when since is given.
+
+    None stands for all targets and all jobs. ignored asks for what of the index can't be used.
+    """
+    chosen = {
+        "since": since,
+        "targets": None if targets is None else list(targets),
+        "job_ids": None if job_ids is None else list(job_ids),
+    }
+    conn.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    with db.transaction(conn) as cursor:
+        counts = {
+            row.name: Counts(row.pending, row.leased, row.built, row.failed, row.skipped)
+            for row in _rows(cursor, _COUNTS, chosen)
+        }
+        notes = {row.key: Note(row.value, row.updated_at) for row in _rows(cursor, _NOTES)}
+        return Info(
+            now=now,
+            site_url=config.site_url,
+            lost_after_s=config.builder_lost_after_s,
+            targets=counts,
+            builders=_builders(cursor, chosen, now),
+            waiting={row.name: Waiting(*row[1:]) for row in _rows(cursor, _WAITING, chosen)},
+            notes=notes,
+            is_syncing=bool(_rows(cursor, _SYNCING, db.Lock.SYNC.key)[0][0]),
+            ignored=tuple(
+                Ignored(row.project, row.count, tuple(row.lines))
+                for row in (_rows(cursor, _IGNORED) if ignored else ())
+            ),
+            run=None if since is None else _run(cursor, chosen, since, list(counts)),
+        )
+
+
+def _rows(cursor: Any, query: str, chosen: dict[str, Any] | None = None) -> list[Any]:
+    cursor.execute(query, chosen)
+    return list(cursor.fetchall())
+
+
+def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Builder, ...]:
+    rows = _rows(cursor, _BUILDERS, chosen)
+    said = {row.builder_id: _first_running(row.running) for row in rows}
+    job_ids = [one[0] for one in said.values() if one]
+    leased = {
+        (row.builder_id, row.job_id, row.attempt): row
+        for row in _rows(cursor, _LEASED, {"job_ids": job_ids})
+    }
+    builders = []
+    for row in rows:
+        running = None
+        one = said[row.builder_id]
+        job = leased.get((row.builder_id, one[0], one[1])) if one else None
+        if one and job and row.missing_since is None:
+            # A Pi's clock may be wrong: it can't have started before it had the job.
+            started = min(max(one[2] or job.leased_at, job.leased_at), now)
+            running = Running(job.project, job.version, (now - started).total_seconds())
+        builders.append(
+            Builder(
+                name=row.name,
+                target=row.target,
+                state=(
+                    "missing"
+                    if row.missing_since
+                    else "new"
+                    if row.last_seen_at is None
+                    else "refuses"
+                    if row.refuses
+                    else "building"
+                    if running
+                    else "idle"
+                ),
+                running=running,
+                queued=row.leased - (1 if running else 0),
+                last_seen_at=row.last_seen_at,
+                missing_since=row.missing_since,
+                refuses=row.refuses,
+            )
+        )
+    return tuple(builders)
+
+
+def _first_running(running: object) -> tuple[int, int, datetime | None] | None:
+    """Job, attempt and start of the first build in a report; None when it makes no sense."""
+    if not isinstance(running, list) or not running or not isinstance(running[0], dict):
+        return None
+    found = key.parse(running[0].get("key"))
+    if found is None:
+        return None
+    try:
+        started = datetime.fromisoformat(str(running[0].get("started_at")))
+        started = started if started.tzinfo else started.replace(tzinfo=UTC)
+    except ValueError:
+        started = None
+    return found.job_id, found.attempt, started
+
+
+def _run(cursor: Any, chosen: dict[str, Any], since: datetime, targets: list[str]) -> Run:
+    left = {
+        row.name: Left(
+            jobs=row.jobs,
+            expected_s=(
+                row.expected_s * (row.jobs - row.waiting) / row.known if row.known else None
+            ),
+            waiting=row.waiting,
+        )
+        for row in _rows(cursor, _LEFT, chosen)
+    }
+    results = {name: TargetResult(0, 0, 0, 0, 0.0) for name in targets}
+    for row in _rows(cursor, _RESULTS, chosen):
+        results[row.name] = TargetResult(
+            row.built, row.failed, row.skipped, row.wheels, float(row.duration_s)
+        )
+    failures = tuple(
+        Failure(
+            row.project,
+            row.version,
+            row.target,
+            row.reason,
+        )
+        for row in _rows(cursor, _FAILURES, chosen)
+    )
+    unpublished = _rows(cursor, _UNPUBLISHED, chosen)[0][0]
+    return Run(since=since, left=left, unpublished=unpublished, results=results, failures=failures)

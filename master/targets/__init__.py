@@ -1,0 +1,1 @@
+"""What wheels are built for."""

@@ -1,0 +1,387 @@
+"""Reads a package index as JSON (PEP 691) or HTML (PEP 503), whichever it gives."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPException
+from typing import Any
+
+import requests
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+from pypi_simple import (
+    ACCEPT_JSON_PREFERRED,
+    PYPI_SIMPLE_ENDPOINT,
+    DistributionPackage,
+    ProjectPage,
+    ProjectStatus,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import IncompleteRead, NewConnectionError
+from urllib3.exceptions import TimeoutError as TooSlow
+from urllib3.util import Retry
+
+from master import names
+from master.errors import FarmError
+from master.fleet.reported import line
+
+USER_AGENT = "wheelyard/0.1 (wheel farm; +{contact})"
+TIMEOUT_S = (10.0, 60.0)  # to connect, and between two packets
+RETRIES = 3
+MAX_RETRY_AFTER_S = 20
+"""Of each Retry-After: with RETRIES a minute in all, as the other projects wait meanwhile."""
+
+SDIST_SUFFIXES = (".tar.gz", ".zip")
+"""What is built, best first. PEP 527 ended all others."""
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_URL = re.compile(r"https://\S+")
+
+
+class IndexUnreachableError(FarmError):
+    """The index doesn't answer, or asks to be left alone: other projects will fare no better."""
+
+
+class UnreadablePageError(FarmError):
+    """The index gives no answer for this project that can be used; it says nothing of others."""
+
+
+class BadPageError(UnreadablePageError):
+    """The index answers, with something that is not the page of a project."""
+
+
+class UnknownProjectError(FarmError):
+    """The index doesn't have it."""
+
+
+@dataclass(frozen=True)
+class UpstreamFile:
+    filename: str
+    kind: str
+    """sdist or wheel."""
+    url: str
+    sha256: str | None
+    size_bytes: int | None
+    uploaded_at: datetime | None
+    yanked: bool
+    yanked_reason: str | None
+    requires_python: str | None
+
+
+@dataclass(frozen=True)
+class UpstreamVersion:
+    version: str
+    """As PEP 440 normalises it."""
+    files: tuple[UpstreamFile, ...]
+
+    @property
+    def yanked(self) -> bool:
+        """All that it has is yanked (PEP 592)."""
+        return bool(self.files) and all(file.yanked for file in self.files)
+
+    @property
+    def yanked_reason(self) -> str | None:
+        reasons = [file.yanked_reason for file in self.files if file.yanked_reason]
+        return reasons[0] if self.yanked and reasons else None
+
+    @property
+    def released_at(self) -> datetime | None:
+        times = [file.uploaded_at for file in self.files if file.uploaded_at]
+        return min(times, default=None)
+
+    @property
+    def requires_python(self) -> str | None:
+        """Of its sdist, or of any other file where there is none."""
+        sdist = best_sdist(self.files)
+        return (sdist or self.files[0]).requires_python if self.files else None
+
+
+@dataclass(frozen=True)
+class UpstreamProject:
+    name: str
+    versions: tuple[UpstreamVersion, ...]
+    ignored: tuple[str, ...] = ()
+    """Files and versions that can't be used, each with the reason."""
+    insecure: tuple[str, ...] = ()
+    """Of these, the names of files whose address isn't https."""
+    serial: int | None = None
+    """Of the page, which grows with each change; None where the index gives none."""
+    is_final: bool = False
+    """That there is nothing is meant: it is quarantined (PEP 792), or deleted."""
+
+
+def best_sdist(files: Iterable[UpstreamFile]) -> UpstreamFile | None:
+    """The sdist to build, .tar.gz before .zip; None where there is none."""
+    sdists = [file for file in files if file.kind == "sdist"]
+    return min(sdists, key=lambda file: (file.yanked, _rank(file.filename)), default=None)
+
+
+def _rank(filename: str) -> int:
+    return [filename.endswith(suffix) for suffix in SDIST_SUFFIXES].index(True)
+
+
+class Index:
+    """A package index; a context manager that closes its connections."""
+
+    def __init__(self, url: str | None, contact: str) -> None:
+        """url of its simple API (None: PyPI's); contact is where its operators find us."""
+        session = requests.Session()
+        session.headers["User-Agent"] = USER_AGENT.format(contact=contact)
+        retries = Retry(
+            total=RETRIES,
+            read=1,  # each may take all of the time-out
+            backoff_factor=0.5,
+            status_forcelist=(429, 500, 502, 503, 504),
+            raise_on_status=False,
+            retry_after_max=MAX_RETRY_AFTER_S,
+        )
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(max_retries=retries))
+        self.url = url or PYPI_SIMPLE_ENDPOINT
+        self._client = PyPISimple(self.url, session=session, accept=ACCEPT_JSON_PREFERRED)
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._client.s.close()
+
+    def project(self, name: str) -> UpstreamProject:
+        """What the index has of the project.
+
+        Raises UnknownProjectError, UnreadablePageError and its BadPageError, or
+        IndexUnreachableError.
+        """
+        try:
+            return parse(names.project_name(name), *self._page(name))
+        except requests.exceptions.JSONDecodeError as error:
+            raise self._bad_page(name, error) from error
+        except requests.RequestException as error:
+            kind = IndexUnreachableError if _is_of_the_index(error) else UnreadablePageError
+            raise kind(
+                f"the index {self.url} can't be read for {name}: {_cause(error)}. Check that this "
+                f"host reaches it (curl -I {self.url}); the next sync tries again"
+            ) from error
+        except (ValueError, UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
+            raise self._bad_page(name, error) from error
+
+    def _bad_page(self, name: str, error: Exception) -> BadPageError:
+        return BadPageError(
+            f"the index {self.url} answers for {name} with something that is not a page of an "
+            f"index (PEP 503, PEP 691), such as a proxy's login page: {_short(error)}. Check that "
+            f"pypi_url is the address of its simple API, and what this host gets from it "
+            f"(curl {self.url}{name}/)"
+        )
+
+    def _page(self, name: str) -> tuple[ProjectPage, list[str]]:
+        """The page, and what on it can't be read at all. Raises UnknownProjectError."""
+        response = self._client.s.get(
+            self._client.get_project_url(name),
+            timeout=TIMEOUT_S,
+            headers={"Accept": self._client.accept},
+        )
+        if response.status_code == requests.codes.not_found:
+            raise UnknownProjectError(
+                f"the index {self.url} has no project {name}: correct the name, or take it out of "
+                f"pypi_projects if it was deleted"
+            )
+        response.raise_for_status()
+        try:
+            return ProjectPage.from_response(response, name), []
+        except (UnsupportedContentTypeError, UnsupportedRepoVersionError):
+            raise
+        except ValueError:
+            if "json" not in response.headers.get("Content-Type", ""):
+                raise
+            return _readable(response)
+
+
+def _readable(response: requests.Response) -> tuple[ProjectPage, list[str]]:
+    """A JSON page without those files that aren't as PEP 691 has them, as pip reads it.
+
+    Raises ValueError when the page itself isn't.
+    """
+    data = response.json()
+    if not isinstance(data, dict) or not isinstance(data.get("files"), list):
+        raise ValueError("it is not an object with a list of files")
+    files, unreadable = [], []
+    for file in data["files"]:
+        try:
+            ProjectPage.from_json_data({**data, "files": [file], "versions": None}, response.url)
+        except ValueError as error:
+            unreadable.append(f"{_filename(file)}: {_short(error)}")
+        else:
+            files.append(file)
+    if data["files"] and not files:
+        raise ValueError(f"none of its {len(unreadable)} files can be read: {unreadable[0]}")
+    page = ProjectPage.from_json_data({**data, "files": files}, response.url)
+    page.last_serial = page.last_serial or response.headers.get("X-PyPI-Last-Serial")
+    return page, unreadable
+
+
+def _filename(file: Any) -> str:
+    return line(file.get("filename") if isinstance(file, dict) else None, 100) or "a file"
+
+
+def _short(error: Exception) -> str:
+    # Pydantic's own words go over several lines, and end with an address.
+    details = getattr(error, "errors", None)
+    if callable(details) and (first := details()):
+        where = ".".join(str(part) for part in first[0]["loc"] if not isinstance(part, int))
+        return line(f"{where}: {first[0]['msg']}", 200)
+    return line(str(error), 200) or type(error).__name__
+
+
+def _is_of_the_index(error: requests.RequestException) -> bool:
+    """Whether it speaks of the index, and not of the project that was asked for."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    if isinstance(error, (requests.Timeout, requests.exceptions.SSLError)):
+        return True
+    return any(isinstance(one, (NewConnectionError, TooSlow)) for one in _chain(error))
+
+
+def _cause(error: requests.RequestException) -> str:
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        wait = error.response.headers.get("Retry-After")
+        asks = f"; it asks to be left alone ({line(f'Retry-After: {wait}', 60)})" if wait else ""
+        return f"it answers {error.response.status_code} {line(error.response.reason, 60)}{asks}"
+    # requests wraps urllib3 wraps the socket's error, which alone says what is the matter.
+    chain = list(_chain(error))
+    for inner in chain:
+        if isinstance(inner, IncompleteRead):
+            lack = f"{inner.partial} bytes came, {inner.expected} more were due"
+            return f"its answer was cut off ({lack})"
+    inner = chain[-1]
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror
+    if isinstance(inner, TooSlow):
+        return f"it doesn't answer within {TIMEOUT_S[1]:.0f} s"
+    if isinstance(inner, HTTPException) or not str(inner):
+        return f"{type(inner).__name__} {inner}".strip()
+    return line(str(inner), 200)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, what it was raised for, and so on."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def parse(name: str, page: ProjectPage, unreadable: Iterable[str] = ()) -> UpstreamProject:
+    """The versions on a page, in no order; what can't be stored is listed with its reason.
+
+    Raises ValueError for what is a page, but none of an index or of this project.
+    """
+    ignored = list(unreadable)
+    insecure: list[str] = []
+    found: defaultdict[str, list[UpstreamFile]] = defaultdict(list)
+    for text in page.versions or ():
+        try:
+            found[names.version_text(text)] = []
+        except InvalidVersion:
+            ignored.append(f"version {line(text, 60)}: not a valid version (PEP 440)")
+    known = {Version(text) for text in found}
+    for package in page.packages:
+        try:
+            file = _file(name, package, known)
+        except _UnusableError as error:
+            ignored.append(f"{line(package.filename, 100)}: {error}")
+            if package.url.startswith("http://"):
+                insecure.append(package.filename)
+        else:
+            if file is not None:
+                found[names.version_text(package.version or "")].append(file)
+    _check_that_it_is_one(name, page, found)
+    return UpstreamProject(
+        name,
+        tuple(UpstreamVersion(version, tuple(files)) for version, files in found.items()),
+        tuple(ignored),
+        tuple(insecure),
+        serial=_serial(page.last_serial),
+        is_final=page.status is ProjectStatus.QUARANTINED,
+    )
+
+
+def _check_that_it_is_one(name: str, page: ProjectPage, found: Collection[str]) -> None:
+    """Raises ValueError for a page that has nothing of the project and no mark of an index.
+
+    A proxy's login page is HTML with status 200, too, and it may well have links.
+    """
+    if found or any(_is_of(name, package) for package in page.packages):
+        return
+    if page.packages:
+        raise ValueError(f"none of its {len(page.packages)} links is a file of {name}")
+    if page.repository_version is None:
+        raise ValueError("it has no link, and no pypi:repository-version (PEP 629)")
+
+
+def _is_of(name: str, package: DistributionPackage) -> bool:
+    try:
+        return names.project_name(package.project or "") == name
+    except names.BadNameError:
+        return False
+
+
+def _serial(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+class _UnusableError(Exception):
+    """A file can't be stored; the message says why."""
+
+
+def _file(
+    name: str, package: DistributionPackage, versions: Collection[Version]
+) -> UpstreamFile | None:
+    """The file, or None for one of a kind that is never built or installed: an egg, an installer.
+
+    versions are those that the index says there are; empty where it doesn't. Raises
+    _UnusableError.
+    """
+    if package.package_type is None:
+        raise _UnusableError("not the name of a file of a project")
+    if not _is_of(name, package):
+        raise _UnusableError("of another project")
+    sdist = package.package_type == "sdist" and package.filename.endswith(SDIST_SUFFIXES)
+    if not (sdist or package.package_type == "wheel"):
+        return None
+    try:
+        if not sdist:
+            # pypi-simple takes NAME-0.1-final-final-py3-none-any.whl for 0.1.
+            parse_wheel_filename(package.filename)
+        version = Version(names.version_text(package.version or ""))
+    except InvalidWheelFilename as error:
+        raise _UnusableError("not the name of a wheel (PEP 427)") from error
+    except InvalidVersion as error:
+        raise _UnusableError("its version is not a valid one (PEP 440)") from error
+    if versions and version not in versions:
+        raise _UnusableError(f"the index has no version {version}")
+    if not _SAFE_NAME.fullmatch(package.filename):
+        raise _UnusableError("its name is not safe in a path")
+    if not _URL.fullmatch(package.url):
+        raise _UnusableError("its address is not https")
+    digest = package.digests.get("sha256", "").lower()
+    uploaded = package.upload_time
+    return UpstreamFile(
+        filename=package.filename,
+        kind="sdist" if sdist else "wheel",
+        url=package.url,
+        sha256=digest if _SHA256.fullmatch(digest) else None,
+        size_bytes=package.size,
+        # Without a zone it can only be UTC (PEP 700).
+        uploaded_at=uploaded.replace(tzinfo=uploaded.tzinfo or UTC) if uploaded else None,
+        yanked=package.is_yanked,
+        yanked_reason=package.yanked_reason or None,
+        requires_python=package.requires_python or None,
+    )

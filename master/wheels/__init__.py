@@ -1,1 +1,0 @@
-"""Wheels as they come in: looked through, stored, recorded. Nothing here believes a builder."""

@@ -1,0 +1,217 @@
+"""A farm without Pis: its database and its master's disk are real, its builders are this class."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from master.config import Config
+from master.database import connection as db
+from master.database.connection import Connection
+from master.fleet import claim
+from master.fleet.claim import Claims
+from master.results import collect, record
+from master.results.collect import Gathered
+from master.targets import registry
+from master.upstream import sync
+from master.upstream.pypi import UpstreamFile, UpstreamProject, UpstreamVersion
+from master.upstream.sync import Synced
+from tests.support.cluster import Cluster
+from tests.support.wheels import BOOKWORM, TRIXIE, Forge
+
+START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def sdist(project: str, version: str, **changes: Any) -> UpstreamFile:
+    facts: dict[str, Any] = {
+        "filename": f"{project}-{version}.tar.gz",
+        "kind": "sdist",
+        "url": f"https://files.example/{project}-{version}.tar.gz",
+        "sha256": hashlib.sha256(f"{project}{version}".encode()).hexdigest(),
+        "size_bytes": 1000,
+        "uploaded_at": START,
+        "yanked": False,
+        "yanked_reason": None,
+        "requires_python": None,
+    }
+    return UpstreamFile(**{**facts, **changes})
+
+
+def upstream(project: str, *versions: str, **changes: Any) -> UpstreamProject:
+    """A project of the index with an sdist of each version."""
+    found = (UpstreamVersion(v, (sdist(project, v, **changes),)) for v in versions)
+    return UpstreamProject(project, tuple(found))
+
+
+class Farm:
+    def __init__(self, cluster: Cluster, config: Config) -> None:
+        self.cluster = cluster
+        self.config = config
+        self.now = START
+        facts = [asdict(target) for target in (BOOKWORM, TRIXIE)]
+        with self.connect("owner") as conn:
+            registry.register(conn, facts, check=False)
+        self.targets = self._active()
+
+    @contextmanager
+    def connect(self, role: db.Role) -> Iterator[Connection]:
+        with db.session(self.config, role) as conn:
+            yield conn
+
+    def _active(self) -> Any:
+        with self.connect("sync") as conn:
+            return registry.active(conn, None)
+
+    def later(self, **duration: float) -> datetime:
+        self.now += timedelta(**duration)
+        return self.now
+
+    def rows(self, statement: str, *values: Any) -> list[Any]:
+        """As the superuser, who sees and may do everything."""
+        conn = self.cluster.connect(self.config.database.name)
+        try:
+            with conn, conn.cursor() as cursor:
+                cursor.execute(statement, values or None)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            conn.close()
+
+    def value(self, statement: str, *values: Any) -> Any:
+        return self.rows(statement, *values)[0][0]
+
+    def sync(self, project: UpstreamProject, newest: int | None = None) -> Synced:
+        with self.connect("sync") as conn:
+            return sync.project(
+                conn, project, project.name, targets=self.targets, newest=newest, now=self.now
+            )
+
+    def states(self, target: str = "bookworm") -> dict[str, str]:
+        """The state of the job of each version, by PROJECT VERSION."""
+        return dict(
+            self.rows(
+                "SELECT p.name || ' ' || v.version, j.state FROM jobs j"
+                " JOIN targets t USING (target_id) JOIN versions v USING (version_id)"
+                " JOIN projects p USING (project_id) WHERE t.name = %s ORDER BY job_id",
+                target,
+            )
+        )
+
+    def claim(self, fleet: Mapping[str, str] | None = None) -> dict[str, claim.Handout]:
+        """What each builder is told."""
+        return {handout.builder: handout for handout in self.claims(fleet).handouts}
+
+    def claims(self, fleet: Mapping[str, str] | None = None) -> Claims:
+        with self.connect("queue") as conn:
+            return claim.claim(conn, self.config, self.now, fleet)
+
+    def keys(self, builder: str, fleet: Mapping[str, str] | None = None) -> list[str]:
+        """The keys of all that it holds after a claim."""
+        return self.claim(fleet)[builder].leased
+
+    def gather(self, **said: Mapping[str, Any] | None) -> Gathered:
+        """A round's end with these reports."""
+        with self.connect("queue") as conn:
+            return collect.gather(conn, self.config, said, self.now)
+
+    def recorder(self, conn: Connection) -> record.Recorder:
+        return record.Recorder(conn, self.config)
+
+    def record(self, key: str, builder: str = "pi1") -> Any:
+        """What becomes of one result alone."""
+        with self.connect("queue") as conn:
+            return self.recorder(conn).record(builder, key, self.now)
+
+    def send(self, builder: str, key: str, forge: Forge | None = None, /, **changes: Any) -> None:
+        """Puts a result into incoming/: a wheel, or a failure without one."""
+        data = forge.bytes() if forge else b""
+        filename = forge.filename if forge else ""
+        result = {
+            "key": key,
+            "status": "built" if forge else "failed",
+            "reason": None if forge else "no compiler",
+            "started_at": self.now.isoformat(),
+            "finished_at": self.now.isoformat(),
+            "duration_s": 1.5,
+            "wheel": {
+                "filename": filename,
+                "size_bytes": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+            }
+            if forge
+            else None,
+            "apt_packages": ["liblzo2-2"] if forge else [],
+        }
+        folder = self.config.incoming / builder / key
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({**result, **changes}))
+        (folder / "log.txt").write_text(f"log of {key}\n")
+        if forge:
+            (folder / filename).write_bytes(data)
+
+    def differences(self) -> list[str]:
+        """What doesn't agree among jobs, builds, files, the store and the folders on the way."""
+        found = []
+        recorded = {
+            f"{project}/{filename}{suffix}"
+            for project, filename in self.rows(
+                "SELECT p.name, f.filename FROM files f"
+                " JOIN versions USING (version_id) JOIN projects p USING (project_id)"
+            )
+            for suffix in ("", ".metadata")
+        }
+        store = self.config.store
+        stored = {str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()}
+        found += [f"{path} is recorded and not in the store" for path in recorded - stored]
+        found += [f"{path} is in the store and not recorded" for path in stored - recorded]
+        for folder in (self.config.intents, self.config.incoming):
+            found += [f"{path} was left" for path in folder.rglob("*") if path.is_file()]
+        queries = {
+            "built without a build": "SELECT job_id FROM jobs WHERE state = 'built' AND NOT EXISTS"
+            " (SELECT FROM builds b WHERE b.job_id = jobs.job_id AND status = 'built')",
+            "build without an end": "SELECT job_id FROM builds JOIN jobs USING (job_id)"
+            " WHERE state NOT IN ('built', 'failed')",
+            "built without a file": "SELECT build_id FROM builds WHERE status = 'built' AND NOT"
+            " EXISTS (SELECT FROM files f WHERE f.build_id = builds.build_id)",
+            "file of a failed build": "SELECT build_id FROM files JOIN builds USING (build_id)"
+            " WHERE status = 'failed'",
+            "build without a log": "SELECT build_id FROM builds WHERE NOT EXISTS"
+            " (SELECT FROM build_logs l WHERE l.build_id = builds.build_id)"
+            " AND reason IS DISTINCT FROM 'builder-lost'",
+            "built twice": "SELECT job_id FROM builds WHERE status = 'built' GROUP BY job_id"
+            " HAVING count(*) > 1",
+        }
+        for what, statement in queries.items():
+            found += [f"{what}: {row}" for row in self.rows(statement)]
+        for name, size, sha256, metadata in self.rows(
+            "SELECT p.name || '/' || filename, size_bytes, sha256, metadata_sha256 FROM files"
+            " JOIN versions USING (version_id) JOIN projects p USING (project_id)"
+        ):
+            data = (self.config.store / name).read_bytes()
+            beside = (self.config.store / f"{name}.metadata").read_bytes()
+            if (len(data), hashlib.sha256(data).hexdigest()) != (size, sha256):
+                found.append(f"{name} isn't what is recorded")
+            if hashlib.sha256(beside).hexdigest() != metadata:
+                found.append(f"{name}.metadata isn't what is recorded")
+        return found
+
+
+def said(
+    queued: Sequence[str] = (), running: Sequence[str] = (), done: Sequence[str] = (), **more: Any
+) -> dict[str, Any]:
+    """A builder's report."""
+    return {
+        "queued": list(queued),
+        "running": [
+            {"key": key, "project": "x", "version": "1", "started_at": START.isoformat()}
+            for key in running
+        ],
+        "done": list(done),
+        "free_bytes": 1 << 30,
+        "refuses": None,
+        **more,
+    }

@@ -1,0 +1,100 @@
+"""Forges wheels for the tests: honest ones, and ones that lie in one chosen way."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from master.targets.tags import Target
+
+BOOKWORM = Target(1, "bookworm", "3.11", "cp311", "cp311", "linux_armv7l")
+TRIXIE = Target(2, "trixie", "3.13", "cp313", "cp313", "linux_armv7l")
+
+
+def elf(
+    *, bits: int = 32, little: bool = True, machine: int = 40, flags: int = 0x05000400
+) -> bytes:
+    """The smallest ELF library that has a header: ARM with EABI 5 and hard floats by default."""
+    order = "<" if little else ">"
+    ident = b"\x7fELF" + bytes([1 if bits == 32 else 2, 1 if little else 2, 1]) + bytes(9)
+    word = "L" if bits == 32 else "Q"
+    size = 52 if bits == 32 else 64
+    return ident + struct.pack(
+        f"{order}HHL3{word}L6H", 3, machine, 1, 0, 0, 0, flags, size, 0, 0, 40, 0, 0
+    )
+
+
+@dataclass
+class Forge:
+    """What a wheel shall be; bytes() makes it."""
+
+    project: str = "demo"
+    version: str = "1.0"
+    tag: str = "cp311-cp311-linux_armv7l"
+    build: str = ""
+    files: dict[str, bytes] = field(
+        default_factory=lambda: {"demo/__init__.py": b"", "demo/_c.so": elf()}
+    )
+    info: str = ""
+    """Name of the .dist-info folder; computed when empty."""
+    metadata: str = ""
+    wheel_file: str = ""
+    record: Callable[[str], str] = lambda text: text
+    """Changes RECORD before it is packed."""
+    extra: Mapping[str, bytes] = field(default_factory=dict)
+    """Files that RECORD doesn't have."""
+    method: int = zipfile.ZIP_DEFLATED
+    entry: Callable[[zipfile.ZipInfo], None] = lambda _info: None
+    """Changes each entry before it is packed."""
+
+    @property
+    def filename(self) -> str:
+        build = f"-{self.build}" if self.build else ""
+        return f"{self.project.replace('-', '_')}-{self.version}{build}-{self.tag}.whl"
+
+    def contents(self) -> dict[str, bytes]:
+        info = self.info or f"{self.project.replace('-', '_')}-{self.version}.dist-info"
+        metadata = self.metadata or (
+            f"Metadata-Version: 2.1\nName: {self.project}\nVersion: {self.version}\n"
+            "Requires-Python: >=3.9\nRequires-Dist: Some.Thing>=1\n"
+            'Requires-Dist: only; extra == "more"\n\nA demo.\n'
+        )
+        python, abi, platform = self.tag.split("-")
+        tags = "".join(
+            f"Tag: {p}-{a}-{f}\n"
+            for p in python.split(".")
+            for a in abi.split(".")
+            for f in platform.split(".")
+        )
+        build = f"Build: {self.build}\n" if self.build else ""
+        wheel = self.wheel_file or (
+            f"Wheel-Version: 1.0\nGenerator: forge\nRoot-Is-Purelib: false\n{tags}{build}"
+        )
+        files = dict(self.files)
+        files[f"{info}/METADATA"] = metadata.encode()
+        files[f"{info}/WHEEL"] = wheel.encode()
+        rows = [f"{name},{digest(data)},{len(data)}\n" for name, data in files.items()]
+        record = f"{info}/RECORD"
+        files[record] = self.record("".join(rows) + f"{record},,\n").encode()
+        return {**files, **self.extra}
+
+    def bytes(self) -> bytes:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", self.method) as archive:
+            for name, data in self.contents().items():
+                info = zipfile.ZipInfo(name)
+                info.external_attr = 0o100644 << 16
+                info.compress_type = self.method
+                self.entry(info)
+                archive.writestr(info, data, info.compress_type)
+        return packed.getvalue()
+
+
+def digest(data: bytes, algorithm: str = "sha256") -> str:
+    raw = hashlib.new(algorithm, data).digest()
+    return f"{algorithm}={base64.urlsafe_b64encode(raw).decode().rstrip('=')}"

@@ -1,0 +1,131 @@
+"""The reason of a failure is what its reader needs to know, in one line. The logs are real."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from builder.attempt import reason
+from builder.config import Config
+from builder.sandbox.units import Outcome
+
+LOGS = Path(__file__).parents[3] / "fixtures" / "pip_logs"
+FAILED = Outcome("exit-code", 1)
+
+REAL = {
+    "missing_header": "fatal error: cups/http.h: No such file or directory",
+    "missing_header_of_build_dependency": "fatal error: ffi.h: No such file or directory",
+    "meson_dependency": 'ERROR: Dependency "dbus-1" not found (tried pkg-config)',
+    "one_line": "This backport is for Python 2.7 only.",
+    "exception": "Exception: Can not find valid pkg-config name.",
+    "python2_syntax": (
+        "SyntaxError: Missing parentheses in call to 'print'. Did you mean print(...)?"
+    ),
+    "pg_config": "Error: pg_config executable not found.",
+    "advice": "The 'sklearn' PyPI package is deprecated, use 'scikit-learn'",
+}
+
+
+def test_every_real_log_is_checked() -> None:
+    assert {path.stem for path in LOGS.glob("*.log")} == set(REAL)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_log_gives_its_cause(name: str) -> None:
+    log = (LOGS / f"{name}.log").read_text(encoding="utf-8")
+    assert reason.of(FAILED, log, 600.0) == REAL[name]
+
+
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        (
+            "x.c:1:1: error: unknown type name 'foo'\nx.c:2:1: error: another",
+            "error: unknown type name 'foo'",
+        ),
+        (
+            (
+                "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by"
+                " 'ProtocolError('Connection aborted.')': /simple/x/\n"
+                "ERROR: No matching distribution found for x"
+            ),
+            "connection broken by 'ProtocolError('Connection aborted.')'",
+        ),
+        ("/usr/bin/ld: cannot find -llzo2: No such file", "cannot find -llzo2"),
+        (
+            "gcc: fatal error: Killed signal terminated program cc1plus",
+            "Killed signal terminated program cc1plus",
+        ),
+        (
+            "x.c:1: fatal error: a.h: No\nOSError: [Errno 28] No space left on device",
+            "No space left on device",
+        ),
+        ("error: can't find Rust compiler", "error: can't find Rust compiler"),
+        (
+            "ERROR: Package 'x' requires a different Python: 3.11.2 not in '>=3.12'",
+            "Package 'x' requires a different Python: 3.11.2 not in '>=3.12'",
+        ),
+        (
+            "ERROR: No matching distribution found for setuptools-foo",
+            "No matching distribution found for setuptools-foo",
+        ),
+        (
+            "Traceback:\nModuleNotFoundError: No module named 'numpy'\nCalledProcessError: x",
+            "ModuleNotFoundError: No module named 'numpy'",
+        ),
+        ("", "pip ended with status 1 and said nothing"),
+        ("\x1b[31mboo\x1b[0m", "[31mboo [0m"),
+    ],
+)
+def test_a_build_tool_s_word_is_found(log: str, says: str) -> None:
+    assert reason.of(FAILED, log, 600.0) == says
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (Outcome("timeout"), "timeout: not finished after 600 s"),
+        (Outcome("oom-kill", 9), "out of memory: the build needed more than the sandbox may have"),
+        (Outcome("signal", 25), "killed by SIGXFSZ (a file grew beyond the sandbox's limit)"),
+        (
+            Outcome("core-dump", 31),
+            "killed by SIGSYS (it made a system call that the sandbox forbids)",
+        ),
+        (Outcome("signal", 9), "killed by SIGKILL"),
+        (Outcome("signal", 99), "killed by signal 99"),
+    ],
+)
+def test_what_systemd_says_comes_first(outcome: Outcome, says: str) -> None:
+    assert reason.of(outcome, "ERROR: something", 600.0) == says
+
+
+@pytest.mark.parametrize(
+    ("start", "again"),
+    [
+        ("WARNING: Retrying (Retry(total=0,", "after connection broken by '"),
+        ("", "No package '"),
+        ("", "Error."),
+    ],
+)
+def test_a_hostile_line_as_long_as_a_log_is_read_to_its_end(start: str, again: str) -> None:
+    """It takes seconds. Where the time is the square of the length, it takes hours on a Pi."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError("a minute of the processor's time wasn't enough")
+
+    log = start + again * (Config.log_max_bytes // len(again))
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 60)
+    try:
+        assert reason.of(FAILED, log, 600.0).startswith(log[:100])
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def test_a_reason_stays_one_short_line() -> None:
+    found = reason.of(FAILED, "error: " + "x" * 5000, 600.0)
+    assert len(found) == 200
+    assert found.endswith("…")

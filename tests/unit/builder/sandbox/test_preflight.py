@@ -1,0 +1,243 @@
+"""A builder that would make wrong wheels, or that can't keep a build in, refuses and says why."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder import service as serve
+from builder.attempt import fetch
+from builder.sandbox import preflight
+from builder.sandbox.preflight import Preflight
+from builder.sandbox.units import Outcome
+from builder.spool import reconcile, status
+from tests.support.builder import RELEASE, FakeUnits, config, job, write_wheel
+
+GOOD: dict[str, Any] = {
+    "machine": "armv7l",
+    "python_version": "3.11",
+    "compiler": "arm-linux-gnueabihf",
+    "python_triple": "arm-linux-gnueabihf",
+    "tag": "cp311-cp311-linux_armv7l",
+    "accepted_tags": ["cp311-cp311-manylinux_2_36_armv7l", "cp311-cp311-linux_armv7l"],
+    "uid": 64100,
+    "reached": [],
+}
+
+
+class Pi:
+    """A builder whose trial builds see what `facts` says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = config(folder, forbidden_addresses=("fd00::1",))
+        (self.config.spool_dir / "tmp").mkdir()
+        (self.config.rootfs / "var/lib/dpkg").mkdir(parents=True)
+        (self.config.rootfs / "var/lib/dpkg/status").touch()
+        self.units = FakeUnits(self.config.work_dir, self.trial)
+        self.facts = dict(GOOD)
+        self.outcome = Outcome("success")
+        self.now = 0.0
+        self.preflight = Preflight(self.config, self.units, clock=lambda: self.now)
+
+    def trial(self, folder: Path) -> Outcome:
+        with tarfile.open(folder / "in" / "trial-0.tar.gz") as archive:
+            assert "trial-0/trial_backend.py" in archive.getnames()
+        (folder / "log").write_text("error: no compiler\n")
+        if self.outcome.succeeded:
+            write_wheel(
+                folder / "out" / f"trial-0-{self.facts['tag']}.whl",
+                {"trial-0.dist-info/facts.json": json.dumps(self.facts).encode()},
+            )
+        return self.outcome
+
+    @property
+    def trials(self) -> int:
+        return sum(call.startswith("build") for call in self.units.calls)
+
+
+@pytest.fixture
+def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pi:
+    monkeypatch.setattr(preflight, "_TIMESYNC", tmp_path / "timesync")
+    return Pi(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"machine": "aarch64"}, "arm_64bit=0"),
+        ({"python_version": "3.13"}, "has Python 3.13"),
+        ({"compiler": "aarch64-linux-gnu"}, "makes code for aarch64-linux-gnu"),
+        ({"tag": "cp311-cp311-linux_aarch64"}, "tagged cp311-cp311-linux_aarch64"),
+        ({"accepted_tags": []}, "correct the facts of the release"),
+        ({"reached": ["fd00::1"]}, "a build can reach fd00::1"),
+    ],
+)
+def test_a_wrong_rootfs_or_an_open_sandbox_is_refused(changes: dict[str, Any], says: str) -> None:
+    assert preflight.judge(GOOD, RELEASE) is None
+    assert says in (preflight.judge({**GOOD, **changes}, RELEASE) or "")
+
+
+def test_a_trial_counts_until_the_rootfs_changes(pi: Pi) -> None:
+    assert pi.preflight.refusal() is None
+    assert Preflight(pi.config, pi.units).refusal() is None
+    assert pi.trials == 1
+    (pi.config.rootfs / "var/lib/dpkg/status").write_text("Package: gcc\n")
+    assert pi.preflight.refusal() is None
+    assert pi.trials == 2
+    assert pi.preflight.refusal(again=True) is None
+    assert pi.trials == 3
+
+
+def test_a_builder_that_refuses_tries_again_now_and_then(pi: Pi) -> None:
+    pi.facts["machine"] = "aarch64"
+    assert "arm_64bit=0" in (pi.preflight.refusal() or "")
+    pi.facts["machine"] = "armv7l"
+    assert pi.preflight.refusal() is not None
+    assert pi.trials == 1
+    pi.now += 601
+    assert pi.preflight.refusal() is None
+
+
+def test_a_trial_that_fails_tells_why(pi: Pi) -> None:
+    pi.outcome = Outcome("exit-code", 1)
+    assert pi.preflight.refusal() == "the trial build failed: error: no compiler"
+    pi.units.refuses_root = "no overlay"
+    assert pi.preflight.refusal(again=True) == "the trial build can't be made: no overlay"
+
+
+def test_a_rootfs_that_is_not_there_is_no_crash(pi: Pi) -> None:
+    (pi.config.rootfs / "var/lib/dpkg/status").unlink()
+    assert "isn't there: run site.yml" in (pi.preflight.refusal() or "")
+    assert pi.trials == 0
+
+
+def test_a_trial_leaves_nothing(pi: Pi) -> None:
+    pi.preflight.refusal()
+    assert not list(pi.config.work_dir.iterdir())
+    assert not list((pi.config.spool_dir / "tmp").iterdir())
+
+
+def test_the_trial_tries_what_must_not_be_reached() -> None:
+    raw = preflight.trial_sdist([("fd00::1", 22)])
+    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        member = archive.extractfile("trial-0/probe.json")
+        assert member is not None
+        assert json.loads(member.read()) == [["fd00::1", 22]]
+
+
+@pytest.mark.parametrize(
+    ("memory", "now", "controllers", "says"),
+    [
+        (100 << 20, 2e9, "memory", "100 MiB of memory"),
+        (1 << 30, 0.0, "memory", "the clock isn't set"),
+        (1 << 30, 2e9, "cpu io pids", "cgroup_enable=memory"),
+        (1 << 30, 2e9, "cpu memory", None),
+        (1 << 30, 2e9, None, None),
+    ],
+)
+def test_a_pi_that_can_not_build_at_all_is_told_the_cure(
+    tmp_path: Path, memory: int, now: float, controllers: str | None, says: str | None
+) -> None:
+    path = tmp_path / "cgroup.controllers"
+    if controllers is not None:
+        path.write_text(controllers)
+    lacks = preflight.host_lacks(memory, now, path, 400 << 20)
+    assert (lacks is None) if says is None else says in (lacks or "")
+
+
+def test_a_pi_waits_for_its_time_server_and_says_so(pi: Pi, tmp_path: Path) -> None:
+    (tmp_path / "timesync").mkdir()
+    says = "the clock isn't set yet: waits up to 5 min"
+    assert says in (pi.preflight.refusal() or "")
+    pi.now += 299
+    assert says in (pi.preflight.refusal() or "")
+    assert pi.trials == 0
+    (tmp_path / "timesync/synchronized").touch()
+    assert pi.preflight.refusal() is None
+    # The time service may be started anew, and the clock is set all the same.
+    (tmp_path / "timesync/synchronized").unlink()
+    assert pi.preflight.refusal() is None
+
+
+def test_a_pi_that_no_time_server_answers_goes_on_and_says_so(
+    pi: Pi, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "timesync").mkdir()
+    assert pi.preflight.refusal() is not None
+    pi.now += 300
+    assert pi.preflight.refusal() is None
+    assert pi.preflight.refusal() is None
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "no time server has set the clock: goes on with the time that it has"
+    ]
+
+
+class IdleUnits(FakeUnits):
+    """Knows of a unit that a killed service left."""
+
+    def keys(self) -> frozenset[str]:
+        return frozenset({"bookworm-9-1"})
+
+
+def test_the_service_clears_leftovers_and_says_when_it_takes_jobs(pi: Pi) -> None:
+    units = IdleUnits(pi.config.work_dir, pi.trial)
+    service = serve.Service(pi.config, units)
+    assert service.start() is None
+    assert units.calls == ["remove bookworm-9-1"]
+    assert "proves itself" in (status.read(pi.config.status_path) or "")
+    assert service.step(None) == (None, serve.IDLE_S)
+    assert status.read(pi.config.status_path) is None
+
+
+def test_the_service_takes_no_jobs_on_a_full_disk(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
+    service.start()
+    monkeypatch.setattr(reconcile, "low_disk", lambda *_: "disk full: 1 MiB")
+    assert service.step(None) == (None, serve.REFUSING_S)
+    assert status.read(pi.config.status_path) == "disk full: 1 MiB"
+
+
+def test_the_service_takes_no_jobs_for_a_while_when_the_network_is_out(
+    pi: Pi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise fetch.FetchError("https://localhost/x: unreachable", fetch.NETWORK)
+
+    monkeypatch.setattr(fetch, "sdist", down)
+    service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
+    service.builder.pause.clock = lambda: pi.now
+    service.start()
+    for number in (1, 2, 3):
+        service.spool.add(job(f"bookworm-{number}-1"))
+    for pause_s, left in ((30, 2), (60, 1)):
+        assert service.step(None) == (None, 0.0)
+        assert len(service.spool.snapshot().queued) == left
+        pi.now += pause_s - 1
+        assert service.step(None) == (None, serve.REFUSING_S)
+        says = status.read(pi.config.status_path) or ""
+        assert says.startswith("can't fetch sdists: https://localhost/x: unreachable; tries again")
+        # What it hasn't begun stays for the report to show, so nothing of it is lost.
+        assert len(service.spool.snapshot().queued) == left
+        pi.now += 1
+    service.step(None)
+    assert len(service.spool.snapshot().done) == 3
+
+
+def test_the_service_builds_no_job_for_another_release(pi: Pi) -> None:
+    service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
+    service.start()
+    foreign = job("trixie-1-1", release="trixie")
+    service.spool.add(foreign)
+    assert service.step(None) == (None, serve.REFUSING_S)
+    says = status.read(pi.config.status_path) or ""
+    assert "builds for bookworm, and trixie-1-1 is for trixie: run site.yml" in says
+    # The master takes it back; until then the report shows it, and it isn't lost.
+    assert [item.key for item in service.spool.snapshot().queued] == ["trixie-1-1"]
+    service.spool.withdraw("trixie-1-1")
+    assert service.step(None) == (None, serve.IDLE_S)
+    assert status.read(pi.config.status_path) is None

@@ -1,0 +1,174 @@
+"""The pages that people read."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from master.site import people
+from master.site.model import Farm, Project, RecentBuild, TargetCount
+from tests.support.pages import BOOKWORM, HOSTILE, MOMENT, TRIXIE, demo
+
+URL = "https://[fd00::1]"
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+VOID = {"meta", "link", "br"}
+
+
+class Page(HTMLParser):
+    """Elements, ids, links and text of a page. Raises on a tag that isn't closed in its turn."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.codes: list[str] = []
+        self.text = ""
+        self.feed(page.decode())
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        if values.get("href"):
+            self.links.append(str(values["href"]))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "code":
+            self.codes.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if "code" in self.open:
+            self.codes[-1] += data
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page(people.People(URL).project(demo(), [BOOKWORM, TRIXIE]))
+
+
+@pytest.fixture
+def start() -> Page:
+    farm = Farm(
+        names=("demo-lib",),
+        counts=(TargetCount(BOOKWORM, built=3, failed=1), TargetCount(TRIXIE, waiting=2)),
+        recent=(
+            RecentBuild("demo-lib", "1.10", "trixie", "failed", HOSTILE, MOMENT),
+            RecentBuild("demo-lib", "1.10", "bookworm", "built", None, MOMENT),
+        ),
+    )
+    return Page(people.People(URL).start(farm))
+
+
+def test_a_project_page_says_how_to_install_it(page: Page) -> None:
+    assert page.codes[:2] == [
+        f"pip3 install --cert {BUNDLE} --extra-index-url {URL}/simple/ demo-lib",
+        "sudo apt install liblzo2-2 libstdc++6",
+    ]
+    assert "../../#use" in page.links
+
+
+def test_a_project_page_shows_each_state_with_reason_and_log(page: Page) -> None:
+    for state in ("built", "failed", "skipped", "pending", "building"):
+        assert state in page.text
+    assert "cc1: </a></p><script>alert(1)</script> \"'&" in page.text
+    assert {"log/7.txt", "log/9.txt", "log/5.txt"} <= set(page.links)
+    assert "log/8.txt" not in page.links
+    assert "a" * 64 in page.text
+    assert "1 min 5 s" in page.text
+
+
+def test_what_pypi_removed_is_shown_and_not_linked(page: Page) -> None:
+    assert "PyPI has removed this version" in page.text
+    assert not any("demo_lib-1.8" in link for link in page.links)
+
+
+def test_strangers_text_stays_text(page: Page, start: Page) -> None:
+    assert "script" not in page.tags
+    assert "script" not in start.tags
+    hostile = Project("demo-lib", HOSTILE)
+    assert "script" not in Page(people.People(URL).project(hostile, [])).tags
+
+
+def test_links_within_a_page_lead_somewhere(page: Page) -> None:
+    inner = [link[1:] for link in page.links if link.startswith("#")]
+    assert inner
+    assert set(inner) <= {*page.ids}
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_nothing_planned_and_nothing_built_are_pages_too() -> None:
+    empty = Page(people.People(URL).project(Project("new", "New"), [BOOKWORM]))
+    assert "There is no wheel of it here yet" in empty.text
+    assert "Nothing of it has been planned yet" in empty.text
+    assert "Nothing has been built yet" in Page(people.People(URL).start(Farm(()))).text
+
+
+def test_the_start_page_says_how_to_use_the_farm(start: Page) -> None:
+    assert "python3 -m venv env\n. env/bin/activate" in start.codes
+    assert f"pip3 install --cert {BUNDLE} --extra-index-url {URL}/simple/ NAME" in start.codes
+    assert f"uv pip install --system-certs --index {URL}/simple/ NAME" in start.codes
+    assert f"[global]\nextra-index-url = {URL}/simple/\ncert = {BUNDLE}" in start.codes
+    assert "project/demo-lib/#v1.10" in start.links
+    # Where projects' pages send who doesn't trust the farm's CA yet.
+    assert "use" in start.ids
+    assert "</script>" in start.text
+
+
+def test_a_page_needs_nothing_of_another_host(page: Page, start: Page) -> None:
+    assert not [link for link in (*page.links, *start.links) if "//" in link]
+
+
+def test_programs_find_on_the_page_what_people_do() -> None:
+    data = json.loads(people.project_json(demo(), [BOOKWORM, TRIXIE]))
+    assert [target["name"] for target in data["targets"]] == ["bookworm", "trixie"]
+    assert [version["version"] for version in data["versions"]] == ["1.10", "1.9", "1.8", "1.7"]
+    newest = data["versions"][0]
+    assert newest["targets"]["bookworm"] == {
+        "state": "built",
+        "reason": None,
+        "log": "log/7.txt",
+        "apt_packages": ["liblzo2-2", "libstdc++6"],
+    }
+    assert newest["targets"]["trixie"]["state"] == "failed"
+    assert newest["targets"]["trixie"]["log"] == "log/9.txt"
+    assert newest["files"][0]["apt_packages"] == ["liblzo2-2", "libstdc++6"]
+    assert [build["log"] for build in newest["builds"]] == ["log/7.txt", None, "log/9.txt"]
+
+
+LOGS = [
+    ("plain\n\ttext é", "plain\n\ttext é"),
+    ("\x1b[31;1merror:\x1b[0m no", "error: no"),
+    ("\x1b]0;title\x07x\x1b]8;;url\x1b\\y\x1b(B", "xy"),
+    ("a title without an end\x1b]0;no\nis one line", "a title without an end\nis one line"),
+    ("10%\r20%\r\nend", "10%\n20%\nend"),
+    ("a\x00b\x9bc\x7f", "abc"),
+]
+
+
+@pytest.mark.parametrize(("raw", "clean"), LOGS)
+def test_a_log_steers_no_terminal(raw: str, clean: str) -> None:
+    assert people.log_text(raw.encode()).decode() == clean
+
+
+def test_a_log_that_is_no_utf8_is_shown_all_the_same() -> None:
+    assert people.log_text(b"\xff!") == "\ufffd!".encode()
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (9_950, "10 kB"), (999_499, "999 kB"),
+     (999_500, "1.0 MB"), (12_000_000, "12 MB"), (999_500_000, "1.0 GB"), (2.5e12, "2500.0 GB")],
+)  # fmt: skip
+def test_a_size_has_a_unit_that_people_can_read(size_bytes: int, text: str) -> None:
+    assert people.size(size_bytes) == text

@@ -1,0 +1,346 @@
+"""What people are told of the farm: words, columns, estimates, and when a run is hopeless."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from master.status import render
+from master.status.model import (
+    Builder,
+    Counts,
+    Failure,
+    Info,
+    Left,
+    Note,
+    Run,
+    Running,
+    State,
+    TargetResult,
+    Waiting,
+)
+
+NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+
+
+def ago(**units: float) -> datetime:
+    return NOW - timedelta(**units)
+
+
+def builder(name: str, state: State = "idle", target: str = "bookworm") -> Builder:
+    return Builder(
+        name=name,
+        target=target,
+        state=state,
+        running=Running("spidev", "3.6", 80) if state == "building" else None,
+        queued=0,
+        last_seen_at=None if state == "new" else ago(seconds=5),
+        missing_since=ago(minutes=20) if state == "missing" else None,
+        refuses="its disk is full" if state == "refuses" else None,
+    )
+
+
+def farm(
+    *builders: Builder,
+    run: Run | None = None,
+    waiting: dict[str, Waiting] | None = None,
+    **notes: Note,
+) -> Info:
+    return Info(
+        now=NOW,
+        site_url="https://farm.example",
+        lost_after_s=900,
+        targets={"bookworm": Counts(pending=12, leased=3, built=140, failed=5)},
+        builders=builders,
+        waiting=waiting or {},
+        notes=notes,
+        is_syncing=False,
+        ignored=(),
+        run=run,
+    )
+
+
+def run(unpublished: int = 0, failures: tuple[Failure, ...] = (), **left: Left) -> Run:
+    return Run(
+        since=ago(minutes=6),
+        left=left,
+        unpublished=unpublished,
+        results={"bookworm": TargetResult(3, len(failures), 0, 3, 250.0)},
+        failures=failures,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (45.4, "45 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h"),
+        (7500, "2 h 5 min"),
+        (86400 * 3 + 3600 * 4 + 120, "3 d 4 h"),
+        (86400, "1 d"),
+        (86400 + 60, "1 d"),
+        (-3, "0 s"),
+    ],
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert render.duration(seconds) == text
+
+
+def test_text_of_strangers_is_one_printable_line() -> None:
+    assert render.plain("a\x1b[31m\n\tb\x9b c") == "a [31m b c"
+    assert len(render.plain("x" * 1000)) == 200
+
+
+def test_columns_are_aligned() -> None:
+    assert render.table([("target", "built"), ("trixie", "7")], right=[1]) == [
+        "target  built",
+        "trixie      7",
+    ]
+
+
+def test_status_shows_queue_builders_and_when_things_happened() -> None:
+    info = farm(
+        replace(builder("pi1", "building"), queued=2),
+        builder("pi2"),
+        builder("pi3", "missing"),
+        builder("pi4", "refuses"),
+        last_sync=Note("ok", ago(minutes=5)),
+        last_round=Note("ok", ago(seconds=3)),
+    )
+    assert render.status(info) == [
+        "https://farm.example at 2026-11-21 08:00 UTC",
+        "",
+        "target    pending  leased  built  failed  skipped",
+        "bookworm       12       3    140       5        0",
+        "",
+        "builder  target    state",
+        "pi1      bookworm  building spidev 3.6 for 1 min 20 s; 2 more jobs in its spool",
+        "pi2      bookworm  idle",
+        "pi3      bookworm  has not answered for 20 min (since 2026-11-21 07:40 UTC)",
+        "pi4      bookworm  takes no jobs: its disk is full",
+        "",
+        "last sync     5 min ago",
+        "last publish  never",
+        "last round    3 s ago",
+    ]
+
+
+def test_a_builder_that_has_not_begun_is_not_idle() -> None:
+    text = render.builder_text(replace(builder("pi1"), queued=1), NOW)
+    assert text == "between two builds; 1 more job in its spool"
+
+
+def test_a_failed_publish_is_told_until_one_succeeds() -> None:
+    failed = Note("rsync: web\ncan't be reached", ago(minutes=1))
+    info = farm(last_publish=Note("", ago(minutes=2)), last_publish_error=failed)
+    assert render.trouble(info) == {
+        "publish": "The last publish failed 1 min ago: rsync: web can't be reached"
+    }
+    assert render.status(info)[-1] == render.trouble(info)["publish"]
+    later = farm(last_publish=Note("", ago(seconds=30)), last_publish_error=failed)
+    assert render.trouble(later) == {}
+
+
+def test_a_master_without_room_is_told() -> None:
+    full = Note("the disk is nearly full: no jobs are handed out", ago(minutes=1))
+    assert render.trouble(farm(claims_paused=full)) == {"claims": full.value}
+    assert render.trouble(farm(claims_paused=replace(full, value=""))) == {}
+
+
+def test_rounds_that_stopped_are_told() -> None:
+    assert render.trouble(farm(last_round=Note("", ago(minutes=9)))) == {}
+    late = render.trouble(farm(last_round=Note("", ago(minutes=17))))
+    assert late["round"].startswith("The last round ended 17 min ago: see journalctl")
+
+
+def test_a_round_that_publishes_for_long_is_not_late() -> None:
+    round_ended, began = Note("", ago(minutes=17)), Note("", ago(minutes=16))
+    earlier, later = Note("", ago(minutes=20)), Note("", ago(minutes=1))
+    info = farm(last_round=round_ended, publish_began=began, last_publish=earlier)
+    assert render.trouble(info) == {}
+    assert render.publishing_for_s(info) == 16 * 60
+    assert render.status(info)[-2:] == ["last round    17 min ago", "publishing    for 16 min"]
+    unpublished = farm(publish_began=began, run=run(unpublished=2))
+    assert render.progress(unpublished)[0].endswith("2 projects to publish, on the way for 16 min")
+    assert render.publishing_for_s(farm(publish_began=began, last_publish=later)) is None
+    assert render.publishing_for_s(farm(publish_began=began, last_publish_error=later)) is None
+    # Cut off, and no round came after it.
+    assert render.publishing_for_s(farm(publish_began=Note("", ago(minutes=121)))) is None
+
+
+def test_a_clock_that_was_ahead_hides_no_trouble() -> None:
+    """Rounds that stopped, or a sync that fails, while the last good one lies in the future."""
+    ahead = ago(days=-2)
+    assert render.trouble(farm(last_round=Note("", ahead))) == {
+        "round": "The last round ended at 2026-11-23 08:00 UTC, by a clock that was ahead:"
+        " see journalctl -u wheelyard-round on the master"
+    }
+    failed = Note("PyPI can't be reached", ago(minutes=1))
+    assert render.trouble(farm(last_sync=Note("", ahead), last_sync_error=failed)) == {
+        "sync": "The last sync failed 1 min ago: PyPI can't be reached"
+    }
+    # And it tells of none that is over.
+    over = replace(failed, updated_at=ahead)
+    assert render.trouble(farm(last_sync=Note("", ago(minutes=1)), last_sync_error=over)) == {}
+    # A round may end while the farm's state is being read.
+    assert render.trouble(farm(last_round=Note("", ago(seconds=-1)))) == {}
+
+
+def test_progress_tells_what_is_left_and_what_each_builder_does() -> None:
+    info = farm(
+        builder("pi1", "building"),
+        builder("pi3", target="trixie"),
+        run=run(bookworm=Left(jobs=2, expected_s=200.0)),
+    )
+    assert render.progress(info) == [
+        "6 min: 2 left for bookworm, 3 built, 0 failed; about 2 min to go",
+        "  pi1  building spidev 3.6 for 1 min 20 s",
+    ]
+
+
+def test_what_waits_for_its_sdist_is_told_with_the_next_retry_and_why() -> None:
+    one = Waiting(1, "tinyc", "1.0", ago(minutes=-5), 3, "x.tar.gz: the server\nsays 404 Not Found")
+    two = Waiting(2, "lzo", "2.1", ago(minutes=-9), 1, "timed out")
+    line = (
+        "1 of these waits for its sdist: tinyc 1.0 is tried again at 08:05 UTC (try 3):"
+        " x.tar.gz: the server says 404 Not Found"
+    )
+    assert line in render.status(farm(waiting={"bookworm": one}))
+    (many,) = render.waiting_lines(farm(waiting={"bookworm": two, "trixie": one}))
+    assert many == (
+        "3 of these wait for their sdists: tinyc 1.0 is the first to be tried again, at 08:05 UTC"
+        " (try 3): x.tar.gz: the server says 404 Not Found"
+    )
+    work = run(bookworm=Left(jobs=2, expected_s=200.0, waiting=1))
+    info = farm(builder("pi1", "building"), run=work, waiting={"bookworm": one})
+    assert render.progress(info) == [
+        "6 min: 2 left for bookworm, 3 built, 0 failed; about 2 min to go",
+        f"  {line}",
+        "  pi1  building spidev 3.6 for 1 min 20 s",
+    ]
+    assert render.standing_still(info) == {}
+
+
+def test_a_run_that_only_waits_for_sdists_stands_still_and_has_no_estimate() -> None:
+    one = Waiting(1, "tinyc", "1.0", ago(minutes=-5), 3, "404")
+    work = run(bookworm=Left(jobs=1, expected_s=None, waiting=1))
+    info = farm(builder("pi1"), run=work, waiting={"bookworm": one})
+    assert render.eta_s(info) is None
+    assert render.progress(info) == [
+        "6 min: 1 left for bookworm, 3 built, 0 failed; nothing to build now",
+        "  1 of these waits for its sdist: tinyc 1.0 is tried again at 08:05 UTC (try 3): 404",
+        "  pi1  idle",
+    ]
+    assert render.standing_still(info) == {
+        "bookworm": "bookworm: 1 job left, waiting for its sdist; the farm goes on by itself:"
+        " tinyc 1.0 is tried again at 08:05 UTC (try 3): 404"
+    }
+    # Who could build it is away: that is what someone has to see to.
+    gone = farm(builder("pi1", "missing"), run=work, waiting={"bookworm": one})
+    assert "no builder that takes them" in render.standing_still(gone)["bookworm"]
+
+
+def test_the_estimate_counts_nothing_that_waits() -> None:
+    work = run(bookworm=Left(3, 300.0, waiting=2), trixie=Left(1, None, waiting=1))
+    builders = [builder("a"), builder("b"), builder("c", target="trixie")]
+    # The one job that doesn't wait is not shared.
+    assert render.eta_s(farm(*builders, run=work)) == 300.0
+
+
+def test_progress_of_a_run_that_outlasts_its_estimate() -> None:
+    info = farm(builder("pi1", "building"), run=run(bookworm=Left(jobs=1, expected_s=60.0)))
+    assert render.progress(info)[0].endswith("0 failed; longer than builds like these took")
+
+
+def test_progress_of_a_run_that_waits_to_be_published() -> None:
+    info = farm(builder("pi1"), run=run(unpublished=2))
+    assert render.progress(info) == ["6 min: nothing left to build, 2 projects to publish"]
+
+
+def test_of_many_builders_those_with_something_to_tell_are_shown() -> None:
+    builders = [builder(f"pi{n:03}") for n in range(400)]
+    builders[300] = builder("pi300", "refuses")
+    lines = render.builder_lines(builders, NOW)
+    assert len(lines) == render.BUILDERS_SHOWN + 1
+    assert "pi300  takes no jobs: its disk is full" in lines
+    assert lines[-1] == "and 388 more builders: 388 idle"
+
+
+def test_the_estimate_shares_the_work_among_builders_that_can() -> None:
+    work = run(bookworm=Left(jobs=4, expected_s=1000.0))
+    idle, building = builder("pi1"), builder("pi2", "building")
+    assert render.eta_s(farm(idle, building, builder("pi3", "missing"), run=work)) == 460.0
+    assert render.eta_s(farm(idle, run=work)) == 1000.0
+
+
+def test_a_job_is_not_shared() -> None:
+    work = run(bookworm=Left(jobs=1, expected_s=100.0))
+    assert render.eta_s(farm(builder("pi1"), builder("pi2"), run=work)) == 100.0
+
+
+def test_the_estimate_is_that_of_the_slowest_target() -> None:
+    work = run(bookworm=Left(1, 100.0), trixie=Left(2, 300.0))
+    assert render.eta_s(farm(builder("a"), builder("b", target="trixie"), run=work)) == 300.0
+
+
+def test_there_is_no_estimate_without_a_past_or_a_builder() -> None:
+    assert render.eta_s(farm(builder("a"), run=run(bookworm=Left(1, None)))) is None
+    assert render.eta_s(farm(run=run(bookworm=Left(1, 5.0)))) is None
+
+
+def test_a_run_is_stuck_when_all_its_builders_are_lost_or_refuse() -> None:
+    work = run(bookworm=Left(3, None))
+    lost, refusing = builder("pi1", "missing"), builder("pi2", "refuses")
+    assert render.stuck(farm(lost, refusing, run=work)) == {
+        "bookworm": "bookworm: 3 jobs left, and no builder that takes them:"
+        " pi1 has not answered for 20 min (since 2026-11-21 07:40 UTC);"
+        " pi2 takes no jobs: its disk is full"
+    }
+    recently = replace(lost, missing_since=ago(minutes=14))
+    finishing = replace(refusing, running=Running("spidev", "3.6", 1))
+    for hope in (recently, finishing, builder("pi3"), builder("pi3", "new")):
+        assert render.stuck(farm(lost, hope, run=work)) == {}
+
+
+def test_a_target_without_builders_is_stuck_and_says_what_to_do() -> None:
+    stuck = render.stuck(farm(run=run(bookworm=Left(1, None))))
+    assert "1 job left, and no builder" in stuck["bookworm"]
+    assert "site.yml -l bookworm" in stuck["bookworm"]
+
+
+def test_the_summary_names_each_failure_in_one_line() -> None:
+    failure = Failure("pycups", "2.0.4", "bookworm", "cups/http.h:\nNo such file")
+    assert render.summary(farm(run=run(failures=(failure,)))) == [
+        "target    built  failed  skipped  wheels  build time",
+        "bookworm      3       1        0       3  4 min 10 s",
+        "",
+        "Failed, with the log on the project's page:",
+        "  pycups 2.0.4  bookworm  cups/http.h: No such file",
+        "",
+        "Done and published in 6 min: https://farm.example/simple/",
+    ]
+
+
+def test_the_summary_names_the_builders_that_are_away() -> None:
+    away = builder("pi2", "missing")
+    lines = render.summary(
+        farm(builder("pi1"), away, builder("pi9", "missing", "trixie"), run=run())
+    )
+    assert lines[-4:-2] == [
+        "Builders that take no jobs:",
+        f"  pi2  {render.builder_text(away, farm().now)}",
+    ]
+
+
+def test_the_summary_of_a_run_that_was_given_up_says_what_is_left() -> None:
+    assert render.summary(farm(run=run(bookworm=Left(2, None))))[-1] == (
+        "After 6 min, 2 jobs left to build."
+    )
+    assert render.summary(farm(run=run(unpublished=1)))[-1] == (
+        "After 6 min, 1 project left to publish."
+    )

@@ -1,0 +1,241 @@
+"""What a round makes of its builders' answers, and what it tells the journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment
+
+from builder.spool.reconcile import wrong_clock
+from callback_plugins import farm_journal
+from filter_plugins.rounds import round_finished, round_reports
+
+ROOT = Path(__file__).parents[3]
+REGISTERED = ROOT / "roles/builder/templates/etc/wheelyard/inventory/builder.yml.j2"
+
+
+def answer(done: list[str], **results: bool) -> dict[str, Any]:
+    """The variables of a builder, with each collected key and whether that failed."""
+    return {
+        "round_handout": {"jobs": [{"key": "a-9-1", "project": "lzo"}]},
+        "round_exchange": {"changed": True, "report": {"queued": [], "done": done}},
+        "round_collect": {
+            "results": [{"item": key, "failed": failed} for key, failed in results.items()]
+        },
+    }
+
+
+def test_a_builder_that_answers_has_its_report() -> None:
+    reports = round_reports(["pi1"], {"pi1": answer(["a-1-1"], **{"a-1-1": False})})
+    assert reports == {
+        "pi1": {
+            "queued": [],
+            "done": ["a-1-1"],
+            "collected": ["a-1-1"],
+            "handed": ["a-9-1"],
+        }
+    }
+
+
+def test_a_result_that_did_not_arrive_whole_is_not_collected() -> None:
+    variables = {"pi1": answer(["a-1-1", "a-2-1"], **{"a-1-1": True, "a-2-1": False})}
+    report = round_reports(["pi1"], variables)["pi1"]
+    assert report is not None
+    assert report["done"] == ["a-1-1", "a-2-1"]
+    assert report["collected"] == ["a-2-1"]
+
+
+def test_a_builder_that_is_unreachable_or_fails_has_none() -> None:
+    variables: dict[str, dict[str, Any]] = {
+        "off": {"round_exchange": {"unreachable": True, "msg": "timed out"}},
+        "broken": {"round_exchange": {"failed": True, "msg": "no spool"}},
+        "silent": {},
+        "mad": {"round_exchange": {"report": "hello"}},
+    }
+    assert round_reports(variables, variables) == dict.fromkeys(variables)
+
+
+def test_results_are_collected_from_those_who_have_some() -> None:
+    variables: dict[str, dict[str, Any]] = {
+        "pi1": answer(["a-1-1"]),
+        "pi2": answer([]),
+        "pi3": {"round_exchange": {"unreachable": True}},
+    }
+    assert round_finished(variables, variables) == ["pi1"]
+    assert round_finished(["pi2", "pi3"], variables) == ["!all"]
+
+
+def test_the_journal_has_a_line_for_each_result() -> None:
+    result = {
+        "changed": True,
+        "recorded": [
+            {"key": "bookworm-1-1", "status": "built", "reason": None},
+            {"key": "bookworm-2-1", "status": "failed", "reason": "no cups.h\n\x1b[2J"},
+        ],
+        "refused": [{"key": "bookworm-3-1", "reason": "not its lease"}],
+        "lost": ["bookworm-4-1"],
+    }
+    assert list(farm_journal.news(result)) == [
+        "bookworm-1-1 built",
+        "bookworm-2-1 failed: no cups.h [2J",
+        "refused: key=bookworm-3-1 reason=not its lease",
+        "lost: bookworm-4-1",
+    ]
+
+
+def test_the_journal_is_silent_when_nothing_happened() -> None:
+    assert not list(farm_journal.news({"changed": False, "recorded": [], "handouts": [{}]}))
+
+
+def test_a_failure_has_its_cause_in_one_line() -> None:
+    assert farm_journal.cause({"msg": "", "stderr": "rsync:\n no route"}) == "rsync: no route"
+    assert farm_journal.cause({}) == "no reason given"
+    assert farm_journal.cause({"msg": "Task failed: Module failed: no disk"}) == "no disk"
+
+
+WARNER = """#!/usr/bin/python
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+for number in range(30):
+    module.warn(f"no project\\x1b[2J {number}")
+module.exit_json()
+"""
+
+
+def test_the_journal_has_what_modules_warn_of_and_no_more_than_it_can_take(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/warner.py").write_text(WARNER)
+    play = {"hosts": "all", "connection": "local", "gather_facts": False, "tasks": [{"warner": {}}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    said = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "pi1,"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
+        | {
+            "ANSIBLE_STDOUT_CALLBACK": "farm_journal",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "callback_plugins"),
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert said == [f"pi1: no project [2J {number}" for number in range(20)]
+
+
+def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_path: Path) -> None:
+    (play, *_) = yaml.safe_load((ROOT / "playbooks/round.yml").read_text())
+    fleet = play["tasks"][0]["build_claim"]["builders"]
+    say = {"ansible.builtin.debug": {"msg": fleet}}
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [say]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    for name, release in (("pi1", "bookworm"), ("pi9", "bullseye")):
+        variables = {
+            "builder_release": {"name": release},
+            "builder_name": name,
+            "builder_address": "fd77::1",
+            "builder_ssh_port": 22,
+        }
+        text = Environment().from_string(REGISTERED.read_text()).render(variables)
+        (tmp_path / f"{name}.yml").write_text(text)
+    said = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "pi1.yml", "-i", "pi9.yml"],
+        cwd=tmp_path,
+        env=os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert '"pi1": "bookworm"' in said
+    assert '"pi9": "bullseye"' in said
+
+
+ECHO = """#!/usr/bin/python
+from ansible.module_utils.basic import AnsibleModule
+options = {name: {} for name in ("jobs", "leased", "revoke", "now")}
+module = AnsibleModule(argument_spec=options)
+module.exit_json(report=module.params, left_out=[])
+"""
+
+
+def test_a_builder_is_told_the_time_at_which_it_is_talked_to(tmp_path: Path) -> None:
+    exchange = yaml.safe_load((ROOT / "playbooks/round.yml").read_text())[1]
+    kept = {"ansible.builtin.copy": {"content": "{{ round_exchange }}", "dest": "said.json"}}
+    plays = [
+        exchange | {"hosts": "all"},
+        {"hosts": "all", "gather_facts": False, "tasks": [kept]},
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/wheel_build.py").write_text(ECHO)
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "round_handout": {"jobs": [], "leased": [], "revoke": []},
+    }
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pi1": variables}}}))
+    before = datetime.now(UTC).replace(microsecond=0)
+    subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
+        cwd=tmp_path,
+        # The master's own time zone doesn't matter.
+        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
+        | {"ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins"), "TZ": "Asia/Tokyo"},
+        check=True,
+        capture_output=True,
+    )
+    report = json.loads((tmp_path / "said.json").read_text())["report"]
+    there = datetime.fromisoformat(report["now"])
+    assert before <= there <= datetime.now(UTC)
+    assert wrong_clock(report["now"], there) is None
+
+
+def test_of_what_rsync_prints_the_round_keeps_a_line(tmp_path: Path) -> None:
+    rsync = tmp_path / "rsync"
+    rsync.write_text("#!/bin/sh\nyes 'words of a Pi' | head -c 100000 >&2\nexit 12\n")
+    rsync.chmod(0o755)
+    (*_, collect, _record, _publish, _end) = yaml.safe_load(
+        (ROOT / "playbooks/round.yml").read_text()
+    )
+    kept = {
+        "ansible.builtin.assert": {
+            "that": [
+                "round_collect.results[0].failed",
+                "round_collect.results[0].msg | length < 1000",
+                "round_collect.results[0].rc == 12",
+            ]
+        }
+    }
+    plays = [
+        collect | {"hosts": "all"},
+        {"hosts": "all", "gather_facts": False, "tasks": [kept]},
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_rsync_path": str(rsync),
+        "farm_state_dir": str(tmp_path),
+        "farm_wheel_max_bytes": 1,
+        "round_exchange": {"report": {"done": ["a-1-1"]}},
+        "round_handout": {"leased": ["a-1-1"], "revoke": []},
+    }
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pi1": variables}}}))
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
+        | {"ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert len(done.stdout) < 10_000
