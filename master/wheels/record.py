@@ -18,7 +18,7 @@ from master.config import Config
 from master.db import Connection, Cursor
 from master.errors import FarmError
 from master.key import Key
-from master.plan import COVERED, is_compiled
+from master.plan import COVERED, SAME_AS, is_compiled
 from master.queries import record as sql
 from master.reported import line
 from master.tags import Target, serves
@@ -120,8 +120,8 @@ class Recorder:
             try:
                 cover = self._cover_of(arrival, wheel)
                 if cover:
-                    self._skip(arrival, COVERED + cover)
-                    return Recorded(key, "skipped", COVERED + cover, None)
+                    self._skip(arrival, SAME_AS + cover)
+                    return Recorded(key, "skipped", SAME_AS + cover, None)
                 return Recorded(key, "built", None, self._publish(arrival, wheel, path))
             except (retag.RetagError, psycopg2.DataError, psycopg2.IntegrityError) as error:
                 # This one's fault, and the results behind it must not wait for it.
