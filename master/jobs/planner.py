@@ -12,6 +12,7 @@ from master.database.connection import Connection, Cursor
 from master.jobs import policy, request, sql
 from master.jobs.policy import Planned
 from master.jobs.request import Asked
+from master.targets.registry import active
 from master.targets.tags import Target
 from master.upstream import sync
 from master.upstream.pypi import Index, UnknownProjectError, UnreadablePageError, UpstreamProject
@@ -47,11 +48,12 @@ def run(
     asked = request.read(packages)
     with db.transaction(conn) as reading:
         unread = request.not_followed(reading, asked)
-    pages = _pages(conn, index, asked, unread, targets=targets, now=now, check=check)
+    everyone = active(conn, None)
+    pages = _pages(conn, index, asked, unread, targets=everyone, now=now, check=check)
     cursor: Cursor = conn.cursor()
     try:
         for page in pages:
-            _store(cursor, page, asked, now)
+            _store(cursor, page, asked, everyone, now)
         if not check:
             # What is new of them holds, whether or not it can be built.
             conn.commit()
@@ -92,25 +94,35 @@ def _pages(
     check: bool,
 ) -> list[UpstreamProject]:
     """What the index has of these; those without a page are dropped from what was asked for."""
-    pages = []
+    pages, unknown = [], []
     for name in names:
         try:
             pages.append(index.project(name))
         except UnknownProjectError as error:
-            # Nobody else learns it, of one that no sync reads.
-            sync.gone(conn, name, targets=targets, now=now, check=check)
+            unknown.append(name)
             asked.drop(name, str(error))
         except UnreadablePageError as error:
             asked.drop(name, str(error))
+    # Nobody else learns it, of those that no sync reads. But an index that has none of several is
+    # hardly the one that they were read from.
+    for name in unknown if pages or len(unknown) == 1 else ():
+        sync.gone(conn, name, targets=targets, now=now, check=check)
     return pages
 
 
-def _store(cursor: Cursor, page: UpstreamProject, asked: Asked, now: datetime) -> None:
+def _store(
+    cursor: Cursor,
+    page: UpstreamProject,
+    asked: Asked,
+    targets: Sequence[Target],
+    now: datetime,
+) -> None:
     """Stores a page; one that can't be is dropped from what was asked for, and the rest stays."""
     cursor.execute("SAVEPOINT page")
     try:
-        # Nothing but what was asked for is queued of it, now or by a later sync.
-        sync.write(cursor, page, None, targets=[], newest=None, now=now, followed=False)
+        # Nothing but what was asked for is queued of it, now or by a later sync, and what was built
+        # of an sdist that was replaced.
+        sync.write(cursor, page, None, targets=targets, newest=None, now=now, followed=False)
     except OddProjectError as error:
         cursor.execute("ROLLBACK TO SAVEPOINT page")
         if isinstance(error, EmptyPageError):

@@ -24,6 +24,7 @@ YANKED = "yanked upstream"
 NO_SDIST = "no sdist with a sha256 on the index"
 SKIP_RULE = "skip rule: "
 COVERED = "covered by "
+SAME_AS = "built, and the same as "
 NOT_FOLLOWED = "the farm doesn't follow its project"
 NOT_NEWEST = "not among the newest versions that the farm builds"
 OTHER_PYTHON = "needs another Python"
@@ -168,7 +169,9 @@ def project(
             if target_id == target.target_id:
                 candidate = by_id[version_id]
                 reason = _upstream(candidate, job) or obstacle(candidate, target, rules)
-                if not reason and version_id not in chosen and job.priority < ASKED_FOR:
+                # What was published is replaced, though the settings want it no longer.
+                stays = job.priority >= ASKED_FOR or job.is_rebuild or job.state == "built"
+                if not reason and version_id not in chosen and not stays:
                     reason = _unwanted(candidate, target, newest)
                 _revise(cursor, job, candidate, reason, planned=planned, now=now)
     return planned
@@ -274,8 +277,11 @@ def _revise(
         case "skipped" if not reason and _is_undone(job, candidate):
             cursor.execute(sql.REQUEUE, bound)
             planned.queued += cursor.rowcount
-        case "pending" if not reason and job.upstream_file_id != candidate.upstream_file_id:
-            # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
+        case "pending" if not reason and (
+            job.is_renewed or job.upstream_file_id != candidate.upstream_file_id
+        ):
+            # Its sdist went, and there is another: .zip for .tar.gz, other bytes, or what kept it
+            # from being fetched was of the one before.
             cursor.execute(sql.REQUEUE, bound)
         case "pending" | "skipped" if reason and reason != job.reason:
             # Of what is out of the queue already, the page says why it is now.
@@ -286,8 +292,9 @@ def _revise(
 
 def _is_undone(job: Any, candidate: Candidate) -> bool:
     """Whether what a job was skipped for may pass, or has passed."""
-    if job.reason.startswith(COVERED):
-        is_gone = job.reason.removeprefix(COVERED) not in candidate.wheels
-        # One that was tried, and made a wheel that serves all, would only make the same again.
-        return is_gone or (candidate.is_compiled and job.attempt == 0)
+    for prefix in (COVERED, SAME_AS):
+        if job.reason.startswith(prefix):
+            is_gone = job.reason.removeprefix(prefix) not in candidate.wheels
+            # One that was tried, and made a wheel that serves all, would only make it again.
+            return is_gone or (candidate.is_compiled and prefix == COVERED)
     return job.reason in _PASSING_REASONS or job.reason.startswith(SKIP_RULE)

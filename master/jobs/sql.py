@@ -29,12 +29,17 @@ SELECT version_id, target_id, reason FROM skips WHERE project_id = %(project_id)
 """
 
 JOBS = """
-SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason, j.attempt,
+SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason,
        j.priority,
        b.sdist_sha256 IS NOT NULL
        AND NOT EXISTS (SELECT FROM upstream_files f
                         WHERE f.filename = b.sdist_filename AND f.sha256 = b.sdist_sha256
-                          AND f.version_id = j.version_id AND f.present) AS is_outdated
+                          AND f.version_id = j.version_id AND f.present) AS is_outdated,
+       j.fetch_failures > 0 AND j.leased_sha256 <> (
+           SELECT f.sha256 FROM upstream_files f WHERE f.upstream_file_id = j.upstream_file_id)
+           AS is_renewed,
+       EXISTS (SELECT FROM builds o JOIN files f USING (build_id)
+                WHERE o.job_id = j.job_id AND f.withdrawn_at IS NOT NULL) AS is_rebuild
   FROM jobs j JOIN versions v USING (version_id)
   LEFT JOIN builds b ON b.job_id = j.job_id AND b.attempt = j.attempt
  WHERE v.project_id = %(project_id)s AND j.target_id = ANY (%(targets)s)

@@ -19,7 +19,7 @@ from master.database.connection import Connection, Cursor
 from master.errors import FarmError
 from master.fleet.reported import line
 from master.jobs import retry
-from master.jobs.policy import COVERED, is_compiled
+from master.jobs.policy import COVERED, SAME_AS, is_compiled
 from master.key import Key
 from master.results import result as results
 from master.results import retag, sql, verify
@@ -120,8 +120,8 @@ class Recorder:
             try:
                 cover = self._cover_of(arrival, wheel)
                 if cover:
-                    self._skip(arrival, COVERED + cover)
-                    return Recorded(key, "skipped", COVERED + cover, None)
+                    self._skip(arrival, SAME_AS + cover)
+                    return Recorded(key, "skipped", SAME_AS + cover, None)
                 return Recorded(key, "built", None, self._publish(arrival, wheel, path))
             except (retag.RetagError, psycopg2.DataError, psycopg2.IntegrityError) as error:
                 # This one's fault, and the results behind it must not wait for it.

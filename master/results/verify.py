@@ -59,7 +59,10 @@ MAX_FILENAME = 220
 
 _FILENAME = re.compile(rf"[A-Za-z0-9._+!-]{{1,{MAX_FILENAME}}}")
 _ANY_PYTHON = re.compile(r"[a-z]{2}[0-9]+")
-_MODULE = re.compile(r"([^\W\d]\w*\.(abi3|cpython-[\w-]+)|(?!lib)[^\W\d]\w*)\.so")  # PEP 3149
+# Of those that name a machine (PEP 3149), Python on a Pi imports its own alone.
+_MODULE = re.compile(
+    r"([^\W\d]\w*\.(abi3|cpython-\w+(-arm-linux-gnueabihf)?)|(?!lib)[^\W\d]\w*)\.so"
+)
 _HASHES = ("sha256", "sha384", "sha512")  # PEP 427: sha256 or better
 
 
@@ -193,17 +196,15 @@ def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag]]:
     target = expected.target
     if not serves(tags, target):
         raise WheelRefusedError(f"{target.name} can't install its tags {_shown(tags)}")
-    # Besides, it may say that it serves other Pythons: without an ABI it has nothing of theirs, and
-    # an older release's, whose C library may not do, gets none of it (Recorder._serves_older).
-    platforms = {ANY, *target.platforms}
+    # Besides, it may say that it serves other Pythons (PEP 425): by these ABIs it has nothing that
+    # they couldn't load, and an older release's, whose C library may not do, gets none of it
+    # (Recorder._serves_older).
+    platforms = {"none": {ANY, *target.platforms}, "abi3": set(target.platforms)}
     other = [
         tag
         for tag in tags - target.tags()
-        if not (
-            tag.abi == "none"
-            and tag.platform in platforms
-            and _ANY_PYTHON.fullmatch(tag.interpreter)
-        )
+        if tag.platform not in platforms.get(tag.abi, ())
+        or not _ANY_PYTHON.fullmatch(tag.interpreter)
     ]
     if other:
         raise WheelRefusedError(f"it also says that it serves {_shown(other)}")

@@ -259,7 +259,9 @@ def status(info: Info) -> list[str]:
     ]
     happened = [(f"last {w}", _ago(info, info.notes.get(f"last_{w}"))) for w in HAPPENS]
     began = info.notes.get("sync_began")
-    if info.is_syncing and began:
+    ends = [info.notes.get(key) for key in ("last_sync", "last_sync_error")]
+    has_ended = began and any(end and end.updated_at >= began.updated_at for end in ends)
+    if info.is_syncing and began and not has_ended:
         for_s = (info.now - began.updated_at).total_seconds()
         happened.append(("syncing", f"for {duration(for_s)}: {plain(began.value)}"))
     on_its_way_s = publishing_for_s(info)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.client import HTTPException
+from http.client import IncompleteRead as CutOff
+from http.client import RemoteDisconnected
 from typing import Any
 
 import requests
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 from pypi_simple import (
     ACCEPT_JSON_PREFERRED,
@@ -20,11 +23,9 @@ from pypi_simple import (
     ProjectPage,
     ProjectStatus,
     PyPISimple,
-    UnsupportedContentTypeError,
-    UnsupportedRepoVersionError,
 )
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import IncompleteRead, NewConnectionError
+from urllib3.exceptions import NewConnectionError
 from urllib3.exceptions import TimeoutError as TooSlow
 from urllib3.util import Retry
 
@@ -35,6 +36,8 @@ from master.fleet.reported import line
 USER_AGENT = "wheelyard/0.1 (wheel farm; +{contact})"
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two packets
 RETRIES = 3
+PAGE_LIMIT_S = 120.0
+"""For the whole of a page, with all that is tried again."""
 MAX_RETRY_AFTER_S = 20
 """Of each Retry-After: with RETRIES a minute in all, as the other projects wait meanwhile."""
 
@@ -43,7 +46,10 @@ SDIST_SUFFIXES = (".tar.gz", ".zip")
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_URL = re.compile(r"https://\S+")
+_URL = re.compile(r"https://[!-~]{1,2000}")
+_MAX_BYTES = 1 << 40
+_MAX_TEXT = 200
+_FILE_KEYS = ("filename", "url", "hashes", "requires-python", "yanked", "size", "upload-time")
 
 
 class IndexUnreachableError(FarmError):
@@ -128,6 +134,11 @@ def _rank(filename: str) -> int:
     return [filename.endswith(suffix) for suffix in SDIST_SUFFIXES].index(True)
 
 
+class _Retry(Retry):
+    # Not 413, which is of one page and passes with no time.
+    RETRY_AFTER_STATUS_CODES = frozenset({429, 503})
+
+
 class Index:
     """A package index; a context manager that closes its connections."""
 
@@ -135,7 +146,7 @@ class Index:
         """url of its simple API (None: PyPI's); contact is where its operators find us."""
         session = requests.Session()
         session.headers["User-Agent"] = USER_AGENT.format(contact=contact)
-        retries = Retry(
+        retries = _Retry(
             total=RETRIES,
             read=1,  # each may take all of the time-out
             backoff_factor=0.5,
@@ -160,29 +171,29 @@ class Index:
         Raises UnknownProjectError, UnreadablePageError and its BadPageError, or
         IndexUnreachableError.
         """
+        normalised = names.project_name(name)
         try:
-            return parse(names.project_name(name), *self._page(name))
-        except requests.exceptions.JSONDecodeError as error:
-            raise self._bad_page(name, error) from error
-        except requests.RequestException as error:
+            with _within(PAGE_LIMIT_S):
+                response = self._response(name)
+        except (requests.RequestException, _LateError) as error:
             kind = IndexUnreachableError if _is_of_the_index(error) else UnreadablePageError
             raise kind(
                 f"the index {self.url} can't be read for {name}: {_cause(error)}. Check that this "
                 f"host reaches it (curl -I {self.url}); the next sync tries again"
             ) from error
-        except (ValueError, UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
-            raise self._bad_page(name, error) from error
+        try:
+            return parse(normalised, *_page(response, name))
+        except Exception as error:
+            # A stranger's page, and so are the ways in which a parser can fail.
+            raise BadPageError(
+                f"the index {self.url} answers for {name} with something that is not a page of an "
+                f"index (PEP 503, PEP 691), such as a proxy's login page: {_short(error)}. Check "
+                f"that pypi_url is the address of its simple API, and what this host gets from it "
+                f"(curl {self.url}{name}/)"
+            ) from error
 
-    def _bad_page(self, name: str, error: Exception) -> BadPageError:
-        return BadPageError(
-            f"the index {self.url} answers for {name} with something that is not a page of an "
-            f"index (PEP 503, PEP 691), such as a proxy's login page: {_short(error)}. Check that "
-            f"pypi_url is the address of its simple API, and what this host gets from it "
-            f"(curl {self.url}{name}/)"
-        )
-
-    def _page(self, name: str) -> tuple[ProjectPage, list[str]]:
-        """The page, and what on it can't be read at all. Raises UnknownProjectError."""
+    def _response(self, name: str) -> requests.Response:
+        """The answer, read whole. Raises UnknownProjectError and requests.RequestException."""
         response = self._client.s.get(
             self._client.get_project_url(name),
             timeout=TIMEOUT_S,
@@ -194,37 +205,69 @@ class Index:
                 f"pypi_projects if it was deleted"
             )
         response.raise_for_status()
-        try:
-            return ProjectPage.from_response(response, name), []
-        except (UnsupportedContentTypeError, UnsupportedRepoVersionError):
-            raise
-        except ValueError:
-            if "json" not in response.headers.get("Content-Type", ""):
-                raise
-            return _readable(response)
+        return response
 
 
-def _readable(response: requests.Response) -> tuple[ProjectPage, list[str]]:
-    """A JSON page without those files that aren't as PEP 691 has them, as pip reads it.
+class _LateError(Exception):
+    """An answer takes too long; the message says how long."""
 
-    Raises ValueError when the page itself isn't.
+
+@contextmanager
+def _within(limit_s: float) -> Iterator[None]:
+    """End what is inside after limit_s by _LateError; for the main thread alone.
+
+    A socket's time-out begins anew with each packet: a server that trickles would hold a sync for
+    as long as it likes.
     """
+
+    def ring(*_: object) -> None:
+        # No OSError: urllib3 would try again after one.
+        raise _LateError(f"its answer takes longer than {limit_s:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _page(response: requests.Response, name: str) -> tuple[ProjectPage, list[str]]:
+    """The page, and what on it can't be read at all, each with the reason. Raises ValueError."""
+    if "json" not in response.headers.get("Content-Type", ""):
+        return ProjectPage.from_response(response, name), []
+    # Only what the farm uses, so that nothing else that is odd or new costs it the project.
     data = response.json()
-    if not isinstance(data, dict) or not isinstance(data.get("files"), list):
-        raise ValueError("it is not an object with a list of files")
-    files, unreadable = [], []
-    for file in data["files"]:
+    page = {key: data[key] for key in ("meta", "name", "files", "versions") if key in data}
+    page["meta"] = {key: page["meta"].get(key) for key in ("api-version", "_last-serial")}
+    serial = page["meta"]["_last-serial"]
+    if isinstance(serial, bool) or not isinstance(serial, (int, str)):
+        del page["meta"]["_last-serial"]
+    status = data.get("project-status")
+    if isinstance(status, dict) and status.get("status") in set(ProjectStatus):
+        page["project-status"] = {"status": status["status"]}
+    versions = page.pop("versions", None) or []
+    page["versions"] = [text for text in versions if isinstance(text, str)]
+    files = [
+        {key: file[key] for key in _FILE_KEYS if key in file} if isinstance(file, dict) else file
+        for file in page["files"]
+    ]
+    readable, unreadable = [], []
+    for file in files:
         try:
-            ProjectPage.from_json_data({**data, "files": [file], "versions": None}, response.url)
+            DistributionPackage.from_json_data(file, name, response.url)
         except ValueError as error:
             unreadable.append(f"{_filename(file)}: {_short(error)}")
         else:
-            files.append(file)
-    if data["files"] and not files:
-        raise ValueError(f"none of its {len(unreadable)} files can be read: {unreadable[0]}")
-    page = ProjectPage.from_json_data({**data, "files": files}, response.url)
-    page.last_serial = page.last_serial or response.headers.get("X-PyPI-Last-Serial")
-    return page, unreadable
+            readable.append(file)
+    if files and not readable:
+        raise ValueError(f"none of its {len(files)} files can be read: {unreadable[0]}")
+    found = ProjectPage.from_json_data({**page, "files": readable}, response.url)
+    found.last_serial = found.last_serial or response.headers.get("X-PyPI-Last-Serial")
+    if names.project_name(found.project) != names.project_name(name):
+        raise ValueError(f"it is the page of {line(found.project, 60)}")
+    return found, unreadable
 
 
 def _filename(file: Any) -> str:
@@ -234,22 +277,22 @@ def _filename(file: Any) -> str:
 def _short(error: Exception) -> str:
     # Pydantic's own words go over several lines, and end with an address.
     details = getattr(error, "errors", None)
-    if callable(details) and (first := details()):
+    if isinstance(error, ValueError) and callable(details) and (first := details()):
         where = ".".join(str(part) for part in first[0]["loc"] if not isinstance(part, int))
         return line(f"{where}: {first[0]['msg']}", 200)
     return line(str(error), 200) or type(error).__name__
 
 
-def _is_of_the_index(error: requests.RequestException) -> bool:
+def _is_of_the_index(error: Exception) -> bool:
     """Whether it speaks of the index, and not of the project that was asked for."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code == 429 or error.response.status_code >= 500
-    if isinstance(error, (requests.Timeout, requests.exceptions.SSLError)):
+    if isinstance(error, (_LateError, requests.Timeout, requests.exceptions.SSLError)):
         return True
     return any(isinstance(one, (NewConnectionError, TooSlow)) for one in _chain(error))
 
 
-def _cause(error: requests.RequestException) -> str:
+def _cause(error: Exception) -> str:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         wait = error.response.headers.get("Retry-After")
         asks = f"; it asks to be left alone ({line(f'Retry-After: {wait}', 60)})" if wait else ""
@@ -257,24 +300,29 @@ def _cause(error: requests.RequestException) -> str:
     # requests wraps urllib3 wraps the socket's error, which alone says what is the matter.
     chain = list(_chain(error))
     for inner in chain:
-        if isinstance(inner, IncompleteRead):
-            lack = f"{inner.partial} bytes came, {inner.expected} more were due"
-            return f"its answer was cut off ({lack})"
-    inner = chain[-1]
-    if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
-    if isinstance(inner, TooSlow):
+        if isinstance(inner, CutOff) and inner.expected:
+            came = inner.partial if isinstance(inner.partial, int) else len(inner.partial)
+            return f"its answer was cut off ({came} bytes came, {inner.expected} more were due)"
+    cut_off = (CutOff, RemoteDisconnected, requests.exceptions.ChunkedEncodingError)
+    if any(isinstance(inner, cut_off) for inner in chain):
+        return "its answer was cut off"
+    for inner in reversed(chain):
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+    if any(isinstance(inner, TooSlow) for inner in chain):
         return f"it doesn't answer within {TIMEOUT_S[1]:.0f} s"
-    if isinstance(inner, HTTPException) or not str(inner):
-        return f"{type(inner).__name__} {inner}".strip()
-    return line(str(inner), 200)
+    return line(str(chain[-1]), 200) or type(chain[-1]).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, what it was raised for, and so on."""
+    """An exception, what it was raised for or holds, and so on."""
     found: BaseException | None = error
     while found is not None:
         yield found
+        held = [argument for argument in found.args if isinstance(argument, BaseException)]
+        for inner in held:
+            yield inner
+            yield from (one for one in inner.args if isinstance(one, BaseException))
         found = found.__cause__ or found.__context__
 
 
@@ -302,7 +350,7 @@ def parse(name: str, page: ProjectPage, unreadable: Iterable[str] = ()) -> Upstr
         else:
             if file is not None:
                 found[names.version_text(package.version or "")].append(file)
-    _check_that_it_is_one(name, page, found)
+    _check_that_it_is_one(name, page)
     return UpstreamProject(
         name,
         tuple(UpstreamVersion(version, tuple(files)) for version, files in found.items()),
@@ -313,12 +361,12 @@ def parse(name: str, page: ProjectPage, unreadable: Iterable[str] = ()) -> Upstr
     )
 
 
-def _check_that_it_is_one(name: str, page: ProjectPage, found: Collection[str]) -> None:
+def _check_that_it_is_one(name: str, page: ProjectPage) -> None:
     """Raises ValueError for a page that has nothing of the project and no mark of an index.
 
     A proxy's login page is HTML with status 200, too, and it may well have links.
     """
-    if found or any(_is_of(name, package) for package in page.packages):
+    if any(_is_of(name, package) for package in page.packages):
         return
     if page.packages:
         raise ValueError(f"none of its {len(page.packages)} links is a file of {name}")
@@ -356,32 +404,45 @@ def _file(
     sdist = package.package_type == "sdist" and package.filename.endswith(SDIST_SUFFIXES)
     if not (sdist or package.package_type == "wheel"):
         return None
+    if not _SAFE_NAME.fullmatch(package.filename):
+        raise _UnusableError("its name is not safe in a path")
+    try:
+        version = Version(names.version_text(package.version or ""))
+    except InvalidVersion as error:
+        raise _UnusableError("its version is not a valid one (PEP 440)") from error
     try:
         if not sdist:
             # pypi-simple takes NAME-0.1-final-final-py3-none-any.whl for 0.1.
             parse_wheel_filename(package.filename)
-        version = Version(names.version_text(package.version or ""))
-    except InvalidWheelFilename as error:
+    except ValueError as error:
         raise _UnusableError("not the name of a wheel (PEP 427)") from error
-    except InvalidVersion as error:
-        raise _UnusableError("its version is not a valid one (PEP 440)") from error
     if versions and version not in versions:
         raise _UnusableError(f"the index has no version {version}")
-    if not _SAFE_NAME.fullmatch(package.filename):
-        raise _UnusableError("its name is not safe in a path")
     if not _URL.fullmatch(package.url):
         raise _UnusableError("its address is not https")
     digest = package.digests.get("sha256", "").lower()
-    uploaded = package.upload_time
+    size = package.size
     return UpstreamFile(
         filename=package.filename,
         kind="sdist" if sdist else "wheel",
         url=package.url,
         sha256=digest if _SHA256.fullmatch(digest) else None,
-        size_bytes=package.size,
-        # Without a zone it can only be UTC (PEP 700).
-        uploaded_at=uploaded.replace(tzinfo=uploaded.tzinfo or UTC) if uploaded else None,
+        size_bytes=size if size is not None and 0 <= size <= _MAX_BYTES else None,
+        uploaded_at=_time(package.upload_time),
         yanked=package.is_yanked,
-        yanked_reason=package.yanked_reason or None,
-        requires_python=package.requires_python or None,
+        yanked_reason=line(package.yanked_reason) or None,
+        requires_python=_requires_python(package.requires_python),
     )
+
+
+def _requires_python(text: str | None) -> str | None:
+    # What pip can't read excludes nothing.
+    return text if text and len(text) <= _MAX_TEXT and text.isprintable() else None
+
+
+def _time(moment: datetime | None) -> datetime | None:
+    try:
+        # Without a zone it can only be UTC (PEP 700).
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC) if moment else None
+    except OverflowError:
+        return None

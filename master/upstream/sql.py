@@ -11,7 +11,9 @@ RETURNING project_id, followed
 # What its last pages were, and whether there is anything that this one could take away.
 KNOWN = """
 SELECT project_id, serial, empty_since,
-       EXISTS (SELECT FROM versions v WHERE v.project_id = p.project_id AND v.present) AS has_any
+       EXISTS (SELECT FROM versions v WHERE v.project_id = p.project_id AND v.present) AS has_any,
+       EXISTS (SELECT FROM versions v JOIN upstream_files f USING (version_id)
+                WHERE v.project_id = p.project_id AND f.present) AS has_files
   FROM projects p WHERE name = %(name)s
 """
 
@@ -102,7 +104,8 @@ RETURNING f.filename
 """
 
 # A wheel is offered for as long as the index has the sdist that it was made from, by name and hash,
-# or has none at all: then there is nothing to make another from.
+# or has none at all: then there is nothing to make another from. A target that is retired keeps its
+# wheels, as nobody makes others.
 WITHDRAW = """
 WITH judged AS (
      SELECT file.file_id,
@@ -114,7 +117,8 @@ WITH judged AS (
                          WHERE f.version_id = v.version_id AND f.present AND f.kind = 'sdist'
                            AND f.sha256 IS NOT NULL) AS is_replaced
        FROM versions v JOIN files file USING (version_id) JOIN builds b USING (build_id)
-      WHERE v.project_id = %(project_id)s AND v.present)
+       JOIN jobs j USING (job_id) JOIN targets t USING (target_id)
+      WHERE v.project_id = %(project_id)s AND v.present AND t.active)
 UPDATE files SET withdrawn_at = CASE WHEN is_replaced THEN %(now)s::timestamptz END
   FROM judged
  WHERE files.file_id = judged.file_id AND is_replaced <> (withdrawn_at IS NOT NULL)

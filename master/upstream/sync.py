@@ -22,6 +22,7 @@ from master.errors import FarmError
 from master.fleet.reported import line
 from master.jobs import policy
 from master.names import project_name
+from master.status.render import count
 from master.targets.tags import Target
 from master.upstream import sql
 from master.upstream.pypi import (
@@ -127,10 +128,11 @@ def projects(
     """Syncs each project; what one of them lacks is in its error, and stops none of the others.
 
     newest is how many of a project's newest versions get jobs, None for all. max_loss is which
-    share of what the farm has, from 0 to 1, may vanish; if more would, by two projects or more or
-    by the farm's only one, those projects stay as they are. None is any share. followed says that
-    the farm follows these, as follow() notes; without it a known one stays what it is, and a new
-    one isn't followed. With check, nothing is written. Raises BadNameError and db.BusyError.
+    share of what the farm has, from 0 to 1, may vanish; if more would, those projects stay as they
+    are, but for one version, or one project that the index says is gone, which are believed unless
+    the farm has nothing else. None is to believe whatever the index says. followed says that the
+    farm follows these, as follow() notes; without it a known one stays what it is, and a new one
+    isn't followed. With check, nothing is written. Raises BadNameError and db.BusyError.
     """
     by_name = {project_name(spelling): spelling for spelling in spellings}
     db.hold(conn, db.Lock.SYNC)
@@ -149,6 +151,7 @@ def projects(
                 now=now,
                 followed=followed,
                 may_lose=may_lose,
+                believe=max_loss is None,
                 check=check,
             )
             done[name] = replace(synced, error=read.error or synced.error)
@@ -261,9 +264,11 @@ class _Losses:
                 cursor.execute(sql.HOW_MANY, {"project_id": None})
                 self._total = int(cursor.fetchone().versions)
         lost = sum(self.versions.values())
-        # One project alone may well have been deleted, unless the farm has no other.
-        is_one_of_many = len(self.versions) == 1 and lost < self._total
-        return lost > self._max_loss * self._total and not is_one_of_many
+        if lost == self._total:
+            return True
+        # One project that the index says is gone, or one version, is believed on a small farm too.
+        is_told = len(self.versions) == 1 and all(r.upstream.is_final for r in self.reads.values())
+        return lost > max(1, self._max_loss * self._total) and not (self.reads and is_told)
 
 
 def _is_known(conn: Connection, name: str) -> bool:
@@ -291,7 +296,7 @@ def failure(done: Mapping[str, Synced]) -> str | None:
     failed = sum(synced.error is not None for synced in done.values())
     how_many = "no project" if failed == len(done) else f"{failed} of {len(done)} projects"
     could = "could be synced" if failed == len(done) else "could not be synced"
-    more = f" (and {len(lines) - 1} more like this)" if len(lines) > 1 else ""
+    more = f" (and {count(len(lines) - 1, 'other error')})" if len(lines) > 1 else ""
     return f"{how_many} {could}: {lines[0]}{more}"
 
 
@@ -329,13 +334,15 @@ def project(
     now: datetime,
     followed: bool = True,
     may_lose: bool = True,
+    believe: bool = False,
     check: bool = False,
 ) -> Synced:
     """Stores one project in one transaction, and queues what the targets want of it.
 
     spelling is its author's; None leaves what is known. followed says that the farm follows it;
-    without it a known one stays what it is, and one that isn't followed gets no jobs. Raises
-    OddProjectError, and LossError unless it may lose something, with the project as it was.
+    without it a known one stays what it is, and one that isn't followed gets no jobs. believe is to
+    take a page that is older than the last one, or empty. Raises OddProjectError, and LossError
+    unless it may lose something, with the project as it was.
     """
     with conn.cursor() as cursor:
         try:
@@ -347,6 +354,7 @@ def project(
                 newest=newest,
                 now=now,
                 followed=followed,
+                believe=believe,
             )
             if synced.lost and not may_lose:
                 raise LossError(synced.lost)
@@ -380,10 +388,12 @@ def write(
     newest: int | None,
     now: datetime,
     followed: bool,
+    believe: bool = False,
 ) -> Synced:
     """What project() does, in a transaction of the caller's. Raises OddProjectError."""
     with _storable(upstream.name):
-        _check_that_it_is_news(cursor, upstream)
+        if not believe:
+            _check_that_it_is_news(cursor, upstream)
         cursor.execute(
             sql.PROJECT, {"name": upstream.name, "display_name": spelling, "followed": followed}
         )
@@ -439,10 +449,20 @@ def _check_that_it_is_news(cursor: Cursor, upstream: UpstreamProject) -> None:
         raise OddProjectError(
             f"the index answers for {upstream.name} with an older page than before (serial "
             f"{upstream.serial}, and {known.serial} was seen): a cache on the way is behind. The "
-            f"farm keeps what it knows; the next sync tries again"
+            f"farm keeps what it knows, and the next sync tries again. If the index itself was set "
+            f"back, run ansible-playbook playbooks/sync.yml -e sync_accept_losses=true"
         )
-    is_suspicious = known.has_any and not upstream.versions and not upstream.is_final
-    if is_suspicious and known.empty_since is None:
+    if upstream.is_final:
+        return
+    has_files = any(version.files for version in upstream.versions)
+    is_empty = (known.has_any and not upstream.versions) or (known.has_files and not has_files)
+    if is_empty and upstream.ignored:
+        raise OddProjectError(
+            f"nothing that the index lists of {upstream.name} can be used "
+            f"({len(upstream.ignored)} versions and files, as {line(upstream.ignored[0])}): the "
+            f"farm keeps what it has of it. See its page on the index; the next sync tries again"
+        )
+    if is_empty and known.empty_since is None:
         raise EmptyPageError(
             f"the index lists nothing of {upstream.name} any more, and doesn't say why: the farm "
             f"keeps what it has of it. If the next sync finds the same, that is believed"

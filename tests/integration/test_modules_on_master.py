@@ -112,7 +112,7 @@ def test_a_partial_failure_is_counted_and_told_in_ten_lines(
         failed = run("pypi_sync", index)
         assert failed["failed"]
         assert failed["msg"].startswith("no project could be synced: the index http://127.0.0.1:")
-        assert failed["msg"].endswith("(and 12 more like this)")
+        assert failed["msg"].endswith("(and 12 other errors)")
         del catalogue.answers["*"]
         del catalogue.projects["demo"]
         assert "1 of the 1 versions" in run("pypi_sync", index)["msg"]

@@ -302,13 +302,28 @@ def test_what_waits_for_an_sdist_that_is_gone_is_skipped(farm: Farm) -> None:
     ]
 
 
-def test_odd_data_of_a_package_is_said_by_name(farm: Farm, plan: Plan) -> None:
+def test_odd_data_of_a_package_is_said_by_name(
+    farm: Farm, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pypi, "_MAX_BYTES", 1 << 80)
     with (
-        Server(Catalogue({"new": [File("new-1.0.tar.gz", size=-1)]})) as server,
+        Server(Catalogue({"new": [File("new-1.0.tar.gz", size=1 << 70)]})) as server,
         pytest.raises(request.CannotBuildError, match="says of new can't be stored"),
     ):
         plan("new", url=server.url)
     assert farm.rows("SELECT * FROM projects") == []
+
+
+def test_an_index_that_has_none_of_several_takes_none_off_the_site(farm: Farm, plan: Plan) -> None:
+    names = ["a", "b"]
+    catalogue = Catalogue({name: [File(f"{name}-1.0.tar.gz")] for name in names})
+    with Server(catalogue) as server:
+        plan(*names, url=server.url)
+        catalogue.projects.clear()
+        with pytest.raises(request.CannotBuildError, match="has no project a"):
+            plan(*names, url=server.url)
+    assert farm.rows("SELECT DISTINCT present FROM versions") == [(True,)]
+    assert set(farm.states().values()) == {"pending"}
 
 
 def test_what_cant_be_built_is_said_by_name_and_queues_nothing(farm: Farm, plan: Plan) -> None:
@@ -335,7 +350,7 @@ def test_what_cant_be_built_is_said_by_name_and_queues_nothing(farm: Farm, plan:
 def test_all_that_cant_be_built_is_named_at_once(farm: Farm, plan: Plan) -> None:
     farm.sync(upstream("demo", "1.0"))
     catalogue = Catalogue(
-        {"odd": [File("odd-1.0.tar.gz", size=-1)], "good": [File("good-1.0.tar.gz")]},
+        {"odd": [File("odd-1.0.tar.gz", upload_time="x")], "good": [File("good-1.0.tar.gz")]},
         answers={"login": LOGIN_PAGE, "empty": Answer(status=403)},
     )
     packages = ["demo", "demo==9", "-", "nowhere", "nowhere==1", "odd", "login", "empty", "good"]
@@ -348,9 +363,9 @@ def test_all_that_cant_be_built_is_named_at_once(farm: Farm, plan: Plan) -> None
         for line in (
             "- '-' is neither NAME nor NAME==VERSION",
             f"- the index {server.url} has no project nowhere",
+            f"- the index {server.url} answers for odd",
             f"- the index {server.url} answers for login",
             f"- the index {server.url} can't be read for empty",
-            "- what the index says of odd can't be stored",
             "- demo has no version 9 (the newest are 1.0)",
         )
     ]

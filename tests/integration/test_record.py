@@ -390,7 +390,7 @@ def test_two_targets_that_build_the_same_pure_wheel_keep_the_first(farm: Farm) -
     )
     assert first.filename == "demo-1.0-py3-none-any.whl"
     assert (second.status, second.filename) == ("skipped", None)
-    assert second.reason == "covered by demo-1.0-py3-none-any.whl"
+    assert second.reason == "built, and the same as demo-1.0-py3-none-any.whl"
     assert farm.states("trixie") == {"demo 1.0": "skipped"}
     assert not list(farm.config.incoming.glob("*/*"))
     assert farm.differences() == []
@@ -405,7 +405,7 @@ def test_a_pure_wheel_is_not_wanted_twice_by_a_job_that_was_given_back(farm: Far
     # Trixie's was handed out before there was the other's, and then its Pi was taken away.
     (again,) = farm.keys("pi4", {"pi1": "bookworm", "pi4": "trixie"})
     farm.send("pi4", again, PURE)
-    assert farm.record(again, "pi4").reason == "covered by demo-1.0-py3-none-any.whl"
+    assert farm.record(again, "pi4").reason == ("built, and the same as demo-1.0-py3-none-any.whl")
 
 
 @pytest.mark.parametrize(

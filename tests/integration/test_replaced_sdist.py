@@ -11,6 +11,7 @@ from master.site import queries
 from master.upstream import pypi
 from master.upstream.pypi import UpstreamProject
 from tests.support.farm import Farm, said, sdist, upstream
+from tests.support.index import Catalogue, File, Server
 from tests.support.wheels import Forge
 
 WHEEL = "demo-1.0-cp311-cp311-linux_armv7l.whl"
@@ -158,6 +159,62 @@ def test_what_is_asked_for_by_name_is_built_from_the_new_sdist(farm: Farm) -> No
     assert farm.states()["demo 1.0"] == "pending"
 
 
+def test_what_was_published_is_rebuilt_though_the_settings_want_it_no_longer(farm: Farm) -> None:
+    both = upstream("demo", "1.0", "2.0")
+    farm.sync(OLD, newest=1)
+    build(farm, Forge())
+    farm.sync(both, newest=1)
+    new = UpstreamProject("demo", (*OTHER_BYTES.versions, both.versions[1]))
+    assert farm.sync(new, newest=1).queued == 1
+    assert farm.states()["demo 1.0"] == "pending"
+    assert farm.sync(new, newest=1).queued == 0
+    assert farm.states()["demo 1.0"] == "pending"
+
+
+def test_a_retired_target_keeps_its_wheels(farm: Farm) -> None:
+    farm.sync(OLD)
+    build(farm, Forge())
+    farm.rows("UPDATE targets SET active = false WHERE name = 'bookworm'")
+    farm.targets = [target for target in farm.targets if target.name != "bookworm"]
+    farm.sync(OTHER_BYTES)
+    assert offered(farm) == [WHEEL]
+
+
+def test_a_project_that_no_sync_reads_is_rebuilt_by_who_looks_it_up(farm: Farm) -> None:
+    catalogue = Catalogue({"demo": [File("demo-1.0.tar.gz"), File("demo-2.0.tar.gz")]})
+    with Server(catalogue) as server, pypi.Index(server.url, "x") as index:
+
+        def ask(package: str) -> None:
+            with farm.connect("sync") as conn:
+                planner.run(
+                    conn,
+                    index,
+                    farm.config,
+                    targets=farm.targets[:1],
+                    packages=[package],
+                    now=farm.now,
+                )
+
+        ask("demo==1.0")
+        build(farm, Forge())
+        catalogue.projects["demo"][0].sha256 = "b" * 64
+        ask("demo==2.0")
+    assert farm.states() == {"demo 1.0": "pending", "demo 2.0": "pending"}
+    assert offered(farm) == []
+
+
+def test_another_sdist_is_fetched_with_a_count_of_its_own(farm: Farm) -> None:
+    farm.sync(OLD)
+    (key,) = farm.keys("pi1", FLEET)
+    farm.send("pi1", key, fetch="other-file")
+    farm.gather(pi1=said(done=[key]))
+    assert farm.rows("SELECT other_file, fetch_failures FROM jobs WHERE fetch_failures > 0") == [
+        (True, 1)
+    ]
+    farm.sync(OTHER_BYTES)
+    assert farm.value("SELECT count(*) FROM jobs WHERE other_file OR retry_at IS NOT NULL") == 0
+
+
 # A pure wheel where a compiled one could be
 
 
@@ -192,6 +249,16 @@ def test_a_project_that_made_a_platform_wheel_here_is_built_for_each_target(farm
     farm.gather(pi1=said(done=[key]))
     farm.sync(upstream("demo", "0.9", "1.0"))
     assert pure(farm)["demo 1.0"] == "pending"
+
+
+def test_a_lease_that_was_given_back_is_no_trial(farm: Farm) -> None:
+    farm.sync(OLD)
+    fleet = {**FLEET, "pi3": "trixie"}
+    farm.keys("pi3", fleet)
+    farm.gather(pi3=said(refuses="its disk is full"))
+    assert pure(farm) == {"demo 1.0": "skipped"}
+    assert farm.sync(with_wheel("demo-1.0-cp313-cp313-win_amd64.whl")).queued == 1
+    assert farm.states("trixie") == {"demo 1.0": "pending"}
 
 
 def test_what_was_covered_is_built_once_the_project_is_known_to_be_compiled(farm: Farm) -> None:

@@ -207,6 +207,7 @@ def test_what_cant_be_stored_is_left_out_and_counted(
         File(f"demo-{'1' * 201}.tar.gz"),
         File(f"demo-{'1' * 5000}.tar.gz"),
     ]
+    server.catalogue.facts = {"versions": ["1.0"]}
     done = run(farm, server, "demo")["demo"]
     # An installer, an egg and an old kind of sdist are nothing that is wrong.
     assert (done.versions, done.ignored, done.error) == (1, 5, None)
@@ -226,7 +227,7 @@ def test_a_file_that_no_builder_would_fetch_is_left_out_and_named(
         File("demo-2.0.tar.gz", url="http://files.example/demo-2.0.tar.gz"),
     ]
     done = run(farm, server, "demo")["demo"]
-    assert (done.versions, done.queued, done.ignored) == (1, 2, 1)
+    assert (done.queued, done.ignored) == (2, 1)
     assert "files of demo are left out (demo-2.0.tar.gz), as" in (done.error or "")
     assert farm.rows("SELECT filename FROM upstream_files") == [("demo-1.0.tar.gz",)]
 
@@ -261,23 +262,40 @@ def test_a_project_that_the_index_lacks_stops_no_other(
     assert notes["last_sync_error"] == f"1 of 2 projects could not be synced: {error}"
 
 
-def test_odd_data_of_some_projects_stops_no_other(farm: Farm, server: Server) -> None:
+def test_odd_data_costs_no_more_than_itself(farm: Farm, server: Server) -> None:
     odd = {
         "a": File("a-1.0.tar.gz", size=-1),
         "b": File("b-1.0.tar.gz", size=1 << 70),
         "c": File("c-1.0.tar.gz", yanked="no\0text"),
-        "d": File("d-1.0.tar.gz", upload_time="yesterday"),
-        "e": File("e-1.0.tar.gz", upload_time="yesterday"),
-        "f": File("f-1.0.tar.gz", upload_time="yesterday"),
+        "d": File("d-1.0.tar.gz", requires_python=">=3\0"),
+        "e": File("e-1.0.tar.gz", requires_python="\ud800"),
+        "f": File("f-1.0.tar.gz", requires_python=">=3," * 1000),
+        "g": File("g-1.0.tar.gz", upload_time="0001-01-01T00:00:00+14:00"),
+        "h": File("h-1.0.tar.gz", upload_time="9999-12-31T23:59:59-14:00"),
     }
     server.catalogue.projects = {name: [file] for name, file in odd.items()}
-    server.catalogue.projects["demo"] = [File("demo-1.0.tar.gz")]
-    done = run(farm, server, *odd, "demo")
-    for name in "abc":
-        assert f"what the index says of {name} can't be stored (" in (done[name].error or "")
-    for name in "def":
-        assert f"answers for {name} with something that is not a page" in (done[name].error or "")
-    assert "upstream_files_size_bytes_check" in (done["a"].error or "")
+    done = run(farm, server, *odd)
+    assert {name: synced.error for name, synced in done.items()} == dict.fromkeys(odd)
+    queued = {name: synced.queued for name, synced in done.items()}
+    assert queued == {**dict.fromkeys(odd, 2), "c": 0}
+    assert farm.rows(
+        "SELECT DISTINCT requires_python FROM upstream_files"
+        " UNION SELECT yanked_reason FROM versions WHERE yanked"
+    ) == [(None,), ("no?text",)]
+
+
+def test_what_cant_be_stored_of_some_projects_stops_no_other(
+    farm: Farm, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pypi, "_MAX_BYTES", 1 << 80)
+    server.catalogue.projects = {
+        "a": [File("a-1.0.tar.gz", size=1 << 70)],
+        "d": [File("d-1.0.tar.gz", upload_time="yesterday")],
+        "demo": [File("demo-1.0.tar.gz")],
+    }
+    done = run(farm, server, "a", "d", "demo")
+    assert "what the index says of a can't be stored (" in (done["a"].error or "")
+    assert "answers for d with something that is not a page" in (done["d"].error or "")
     assert (done["demo"].queued, done["demo"].error) == (2, None)
     assert farm.rows("SELECT name FROM projects") == [("demo",)]
 

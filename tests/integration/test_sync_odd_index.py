@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -89,7 +92,7 @@ def test_what_is_not_a_page_takes_nothing_off_and_is_named_again_and_again(
         assert set(farm.states().values()) == {"pending"}
     error = farm.value("SELECT value FROM sync_state WHERE key = 'last_sync_error'")
     assert error.startswith("no project could be synced: the index http://127.0.0.1:")
-    assert error.endswith("(and 3 more like this)")
+    assert error.endswith("(and 3 other errors)")
 
 
 def test_another_server_in_place_of_the_index_is_not_asked_for_ever(
@@ -110,6 +113,164 @@ def test_links_that_are_files_of_none_but_others_are_not_a_page(
     server.catalogue.projects["demo"] = [File("other-1.0.tar.gz")]
     assert "none of its 1 links is a file of demo" in (run("demo")["demo"].error or "")
     assert present(farm) == ["demo 1.0"]
+
+
+def test_the_page_of_another_project_is_not_a_page(farm: Farm, server: Server, run: Sync) -> None:
+    server.catalogue.projects = {"demo": [File("demo-1.0.tar.gz")], "x": [File("x-1.0.tar.gz")]}
+    run("demo", "x")
+    other = {"filename": "other-9.0.tar.gz", "url": "https://files.example/o", "hashes": {}}
+    server.catalogue.answers["demo"] = page("other", versions=["9.0"], files=[other])
+    assert "it is the page of other" in (run("demo", "x")["demo"].error or "")
+    server.catalogue.answers["demo"] = page("demo", versions=["9.0"], files=[other])
+    assert "is a file of demo" in (run("demo", "x")["demo"].error or "")
+    assert present(farm) == ["demo 1.0", "x 1.0"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=b"<![n<a>x</a>"),
+        Answer(kind=JSON_TYPE, body=b"[" * 200_000),
+        Answer(body=b"<a href='https://[oops/a-1.0.tar.gz'>a-1.0.tar.gz</a>"),
+    ],
+    ids=["broken markup", "deep JSON", "broken address"],
+)
+def test_a_page_that_breaks_its_parser_stops_no_other(
+    server: Server, run: Sync, answer: Answer
+) -> None:
+    server.catalogue.answers["a"] = answer
+    server.catalogue.projects = {"b": [File("b-1.0.tar.gz")]}
+    done = run("a", "b")
+    assert "something that is not a page" in (done["a"].error or "")
+    assert (done["b"].queued, done["b"].error) == (2, None)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"project-status": {"status": "frozen"}},
+        {"project-status": None},
+        {"alternate-locations": None},
+        {"meta": {"api-version": "1.1", "tracks": None, "_last-serial": 1.5}},
+        {"versions": ["1.0", None, 3]},
+        {"files-of-tomorrow": 1},
+    ],
+    ids=str,
+)
+def test_odd_facts_of_a_page_cost_none_of_its_files(
+    server: Server, run: Sync, facts: dict[str, object]
+) -> None:
+    file = {
+        "filename": "demo-1.0.tar.gz",
+        "url": "https://files.example/demo-1.0.tar.gz",
+        "hashes": {"sha256": "a" * 64},
+        "core-metadata": "true",
+        "provenance": 7,
+        "gpg-sig": "yes",
+    }
+    server.catalogue.answers["demo"] = page("demo", **{"files": [file], **facts})
+    done = run("demo")["demo"]
+    assert (done.versions, done.queued, done.error) == (1, 2, None)
+
+
+def test_a_name_that_is_too_long_costs_no_more_than_its_file(server: Server, run: Sync) -> None:
+    names = [f"demo-{'9' * 5000}-py3-none-any.whl", f"demo-1.0-{'9' * 5000}-py3-none-any.whl"]
+    server.catalogue.projects = {"demo": [File("demo-1.0.tar.gz"), *map(File, names)]}
+    server.catalogue.facts = {"versions": ["1.0"]}
+    done = run("demo")["demo"]
+    assert (done.queued, done.ignored, done.error) == (2, 2, None)
+
+
+def test_a_page_of_which_nothing_can_be_used_is_never_believed(
+    farm: Farm, server: Server, run: Sync
+) -> None:
+    server.catalogue.projects = {"demo": [File("demo-1.0.tar.gz")], "x": [File("x-1.0.tar.gz")]}
+    run("demo", "x")
+    server.catalogue.projects["demo"][0].url = "http://files.example/demo-1.0.tar.gz"
+    for _ in range(3):
+        error = run("demo", "x")["demo"].error or ""
+        assert "demo-1.0.tar.gz: its address is not https" in error
+        assert present(farm) == ["demo 1.0", "x 1.0"]
+        assert set(farm.states().values()) == {"pending"}
+
+
+def test_a_page_that_has_lost_its_files_alone_is_as_suspicious(
+    farm: Farm, server: Server, run: Sync
+) -> None:
+    server.catalogue.projects = {"demo": [File("demo-1.0.tar.gz")], "x": [File("x-1.0.tar.gz")]}
+    run("demo", "x")
+    server.catalogue.answers["demo"] = page("demo", versions=["1.0"])
+    assert "lists nothing of demo any more" in (run("demo", "x")["demo"].error or "")
+    assert set(farm.states().values()) == {"pending"}
+
+
+def test_a_server_that_trickles_is_left(
+    server: Server, run: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pypi, "PAGE_LIMIT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+
+        def trickle() -> None:
+            client, _ = slow.accept()
+            with client, suppress(OSError):
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
+                while True:
+                    client.sendall(b"x")
+                    client.settimeout(0.05)
+                    with suppress(TimeoutError):
+                        client.recv(1)
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        url = f"http://127.0.0.1:{slow.getsockname()[1]}/simple/"
+        with pypi.Index(url, "x") as index, pytest.raises(pypi.IndexUnreachableError) as raised:
+            index.project("demo")
+        thread.join()
+    assert "takes longer than 0 s" in str(raised.value)
+
+
+@pytest.mark.parametrize("body", [b"5\r\nhello\r\n", b"ff\r\nhello", b""], ids=repr)
+def test_a_chunked_answer_that_is_cut_off_is_called_so(body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                with suppress(OSError), server.accept()[0] as client:
+                    client.recv(1 << 16)
+                    client.sendall(head + body)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/simple/"
+        with pypi.Index(url, "x") as index, pytest.raises(pypi.UnreadablePageError) as raised:
+            index.project("demo")
+    assert "its answer was cut off" in str(raised.value)
+
+
+def test_one_project_that_lists_other_versions_is_held_back_where_it_is_most_of_the_farm(
+    farm: Farm, server: Server, run: Sync
+) -> None:
+    server.catalogue.projects = {
+        "demo": [File(f"demo-{number}.tar.gz") for number in range(30)],
+        "x": [File("x-1.0.tar.gz")],
+    }
+    run("demo", "x")
+    server.catalogue.projects["demo"] = [File("demo-99.tar.gz")]
+    assert "30 of the 31 versions" in (run("demo", "x")["demo"].error or "")
+    assert len(present(farm)) == 31
+
+
+def test_an_index_that_was_set_back_is_believed_when_somebody_says_so(
+    farm: Farm, server: Server, run: Sync
+) -> None:
+    server.catalogue.projects = {"demo": [File("demo-1.0.tar.gz")]}
+    server.catalogue.serial = 10**17
+    run("demo")
+    server.catalogue.serial = 30
+    assert "sync_accept_losses=true" in (run("demo")["demo"].error or "")
+    assert run("demo", max_loss=None)["demo"].error is None
+    assert farm.value("SELECT serial FROM projects") == 30
 
 
 @pytest.mark.parametrize(
@@ -380,6 +541,13 @@ def test_what_is_left_out_is_told_on_request_and_a_sync_while_it_runs(
         assert not any(line.startswith("syncing") for line in render.status(state))
     with farm.connect("sync") as running:
         db.hold(running, db.Lock.SYNC)
+        with farm.connect("readonly") as conn:
+            state = read.read(conn, farm.config, farm.now)
+            # Something else holds the lock: that sync has ended.
+            assert not any(line.startswith("syncing") for line in render.status(state))
+        farm.rows(
+            "UPDATE sync_state SET updated_at = %s WHERE key = 'sync_began'", farm.later(hours=1)
+        )
         with farm.connect("readonly") as conn:
             state = read.read(conn, farm.config, farm.later(minutes=3))
         assert "syncing       for 3 min: 0 of 1 projects read" in render.status(state)

@@ -10,6 +10,9 @@ from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+from pypi_simple import UnparsableFilenameError, parse_filename
+
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 
 
@@ -137,7 +140,7 @@ def _json(name: str, files: list[File], facts: dict[str, Any]) -> str:
         {
             "meta": {"api-version": "1.1"},
             "name": name,
-            "versions": [],
+            "versions": sorted({v for file in files if (v := _version(name, file.filename))}),
             "files": [
                 {
                     "filename": file.filename,
@@ -153,6 +156,14 @@ def _json(name: str, files: list[File], facts: dict[str, Any]) -> str:
             **facts,
         }
     )
+
+
+def _version(name: str, filename: str) -> str | None:
+    """As the index sees it (PEP 440), of the files that have one."""
+    try:
+        return str(Version(parse_filename(filename, name)[1]))
+    except (UnparsableFilenameError, InvalidVersion, ValueError):
+        return None
 
 
 def _html(name: str, files: list[File]) -> str:

@@ -63,6 +63,7 @@ def test_an_honest_wheel_is_found_out_about(tmp_path: Path) -> None:
         "cp311-cp311-linux_armv6l",
         "cp311-cp311-linux_armv6l.linux_armv7l",
         "cp39-abi3-linux_armv7l",
+        "cp39.cp313-abi3-linux_armv7l",
         "cp311-none-any",
         "py3-none-linux_armv7l",
         "py3-none-any",
@@ -143,9 +144,13 @@ NOT_ITSELF = {
         Forge(tag="py2.py3-none-linux_armv7l.linux_aarch64"),
         "also says that it serves py2-none-linux_aarch64, py3-none-linux_aarch64",
     ),
-    "for the stable ABI of another Python as well": (
-        Forge(tag="cp39.cp313-abi3-linux_armv7l"),
-        "also says that it serves cp313-abi3-linux_armv7l",
+    "for the stable ABI of another platform as well": (
+        Forge(tag="cp39-abi3-linux_armv7l.linux_aarch64"),
+        "also says that it serves cp39-abi3-linux_aarch64",
+    ),
+    "for the stable ABI of any platform as well": (
+        Forge(tag="cp39-abi3-linux_armv7l.any"),
+        "also says that it serves cp39-abi3-any",
     ),
     "for what is no Python as well": (
         Forge(tag="py3.demo-none-linux_armv7l"),
