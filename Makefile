@@ -65,6 +65,7 @@ test: venv
 .PHONY: lint
 lint: venv
 	ruff check .
+	ruff format --check .
 	mypy
 	yamllint --strict .
 	ansible-lint --offline
