@@ -21,6 +21,7 @@ help:
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
 	@echo "make bench      measure what the machinery costs, on the fleet of make demo"
 	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
+	@echo "make docs       write the roles' READMEs and docs/settings.md anew, from the argument specs"
 	@echo "make lock       lock the newest versions of what requirements/*.in name"
 
 # --- The demo ---------------------------------------------------------------------------------------------------------
@@ -55,6 +56,10 @@ lock: venv
 	    --generate-hashes --no-header $$name.in --output-file $$name.txt) || exit 1; \
 	done
 	rm -r .venv/lock
+
+.PHONY: docs
+docs: venv
+	python -m tools.docs
 
 # --- Proof ------------------------------------------------------------------------------------------------------------
 
