@@ -21,6 +21,7 @@ help:
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
 	@echo "make bench      measure what the machinery costs, on the fleet of make demo"
 	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
+	@echo "make docs       write the roles' READMEs and docs/settings.md anew, from the argument specs"
 	@echo "make lock       lock the newest versions of what requirements/*.in name"
 
 # --- The demo ---------------------------------------------------------------------------------------------------------
@@ -56,6 +57,10 @@ lock: venv
 	done
 	rm -r .venv/lock
 
+.PHONY: docs
+docs: venv
+	python -m tools.docs
+
 # --- Proof ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -65,6 +70,7 @@ test: venv
 .PHONY: lint
 lint: venv
 	ruff check .
+	ruff format --check .
 	mypy
 	yamllint --strict .
 	ansible-lint --offline
