@@ -16,7 +16,7 @@ from master.site.model import Build, Farm, Job, Project, Target, Version, Wheel
 from master.site.simple import upload_time
 from master.status.render import duration, plain
 
-HERE = Path(__file__).parent
+PAGES = Path(__file__).parent / "pages"
 
 # ECMA-48 control sequences, as compilers colour their messages with.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
@@ -36,7 +36,7 @@ class People:
     def __init__(self, site_url: str) -> None:
         self._site_url = site_url
         environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader(PAGES),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -90,7 +90,7 @@ def project_json(project: Project, targets: Sequence[Target]) -> bytes:
 
 def style() -> bytes:
     """The style sheet of all pages."""
-    return (HERE / "style.css").read_bytes()
+    return (PAGES / "style.css").read_bytes()
 
 
 def log_text(log: bytes) -> bytes:
