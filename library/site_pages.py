@@ -140,10 +140,10 @@ def run(module: AnsibleModule, conn: connection, config: Config) -> dict[str, An
     """What the module returns."""
     match module.params["state"]:
         case "rendered" if module.check_mode:
-            projects = publish.outdated(conn, config)
+            projects = publish.stale_projects(conn, config)
             return {"changed": bool(projects), "projects": projects, "errors": []}
         case "rendered":
-            rendered = publish.rendered(conn, config)
+            rendered = publish.render(conn, config)
             return {
                 "changed": bool(rendered.lists),
                 "projects": rendered.projects,
@@ -152,10 +152,12 @@ def run(module: AnsibleModule, conn: connection, config: Config) -> dict[str, An
             }
         case "published":
             check = module.check_mode
-            clean = len(publish.listed(config)) if check else publish.published(conn, config)
-            return {"changed": clean > 0, "published": clean}
+            published = (
+                len(publish.read_carried(config)) if check else publish.mark_published(conn, config)
+            )
+            return {"changed": published > 0, "published": published}
         case "outdated":
-            count = 0 if module.check_mode else publish.mark_outdated(conn)
+            count = 0 if module.check_mode else publish.mark_stale(conn)
             return {"changed": True, "outdated": count}
         case _:
             if not module.check_mode:

@@ -8,8 +8,9 @@ in this order, so that no page ever names a file that isn't there:
     root.list     the pages that list projects
     delete.list   what is gone, as rules for --exclude-from
 
-A project stays dirty until published() has run, so a run that dies is simply done again. What has
-left this tree nothing else remembers, so that stands in removed.txt until it was deleted there too.
+A project stays stale until mark_published() has run, so a run that dies is simply done again. What
+has left this tree nothing else remembers, so that stands in removed.txt until it was deleted there
+too.
 Rounds call these two one after the other, never two at once.
 """
 
@@ -51,32 +52,32 @@ class Rendered:
     """What a rendering found to carry."""
 
     projects: list[str]
-    """Those whose pages were outdated, or that are gone."""
+    """Those whose pages were stale, or that are gone."""
     lists: dict[str, int] = field(default_factory=dict)
     """How many lines each list has; empty when there is nothing to carry."""
     errors: list[str] = field(default_factory=list)
-    """A line for each project that couldn't be rendered; it stays dirty."""
+    """A line for each project that couldn't be rendered; it stays stale."""
 
 
-def outdated(conn: connection, config: Config) -> list[str]:
-    """What rendered() would render now. Changes nothing."""
+def stale_projects(conn: connection, config: Config) -> list[str]:
+    """Name what render() would render now. Changes nothing."""
     with _snapshot(conn) as cursor:
-        return sorted({*queries.dirty(cursor), *_gone(cursor, config), *_undeleted(config)})
+        return sorted({*queries.stale(cursor), *_gone(cursor, config), *_undeleted(config)})
 
 
-def mark_outdated(conn: connection) -> int:
+def mark_stale(conn: connection) -> int:
     """Have the next rounds render and carry every project, as for a new web host."""
     with conn, conn.cursor() as cursor:
-        return queries.mark_all_dirty(cursor)
+        return queries.mark_all_stale(cursor)
 
 
-def rendered(conn: connection, config: Config) -> Rendered:
-    """Render what is outdated and write the lists of what must be carried.
+def render(conn: connection, config: Config) -> Rendered:
+    """Render what is stale and write the lists of what must be carried.
 
-    Raises UnwritableError, and leaves whole files then, and projects that stay dirty. Raises
+    Raises UnwritableError, and leaves whole files then, and projects that stay stale. Raises
     EmptyDatabaseError with nothing done: the site is what is left of a database that was lost.
     """
-    if outdated(conn, config):
+    if stale_projects(conn, config):
         # It may take long: who asks for the farm's state is told that it is under way.
         with conn, conn.cursor() as cursor:
             notes.note(cursor, "publish_began", "", datetime.now(UTC))
@@ -107,8 +108,8 @@ def _check_database(cursor: Any, config: Config) -> None:
         )
 
 
-def listed(config: Config) -> dict[str, str]:
-    """The projects that rendered() listed last, each with the time since which it was dirty."""
+def read_carried(config: Config) -> dict[str, str]:
+    """The projects that render() listed last, each with the time since which it was stale."""
     try:
         carried: dict[str, str] = json.loads((config.state_dir / "publish" / _CARRIED).read_bytes())
     except FileNotFoundError:
@@ -116,19 +117,19 @@ def listed(config: Config) -> dict[str, str]:
     return carried
 
 
-def published(conn: connection, config: Config) -> int:
-    """Note that what rendered() listed was carried; returns how many projects are clean now."""
+def mark_published(conn: connection, config: Config) -> int:
+    """Note that what render() listed was carried; returns how many projects are published now."""
     folder = config.state_dir / "publish"
     if not (folder / _CARRIED).exists():
         return 0
-    carried = listed(config)
+    carried = read_carried(config)
     since = [(name, datetime.fromisoformat(moment)) for name, moment in carried.items()]
     with conn, conn.cursor() as cursor:
-        clean = queries.mark_clean(cursor, since)
+        published = queries.mark_published(cursor, since)
         notes.note(cursor, "last_publish", f"{len(since)} projects", datetime.now(UTC))
     for name in (_CARRIED, _REMOVED, *(f"{name}.list" for name in LISTS)):
         (folder / name).unlink(missing_ok=True)
-    return clean
+    return published
 
 
 def note_failure(conn: connection, error: str) -> None:
@@ -146,18 +147,18 @@ class _Rendering:
         self._people = people.People(config.site_url)
         self._files: list[str] = []
         self._pages: list[str] = []
-        self._stale: list[str] = []
+        self._unwanted: list[str] = []
         self._errors: list[str] = []
 
     def run(self) -> Rendered:
-        dirty = queries.dirty(self._cursor)
+        stale = queries.stale(self._cursor)
         gone = _gone(self._cursor, self._config)
         undeleted = _undeleted(self._config)
-        if not dirty and not gone and not undeleted:
+        if not stale and not gone and not undeleted:
             return Rendered([])
         targets = queries.targets(self._cursor)
         carried: dict[str, str] = {}
-        names = list(dirty)
+        names = list(stale)
         for start in range(0, len(names), BATCH):
             for project in queries.projects(self._cursor, names[start : start + BATCH]):
                 try:
@@ -165,19 +166,19 @@ class _Rendering:
                 except tree.StoreBrokenError as error:
                     self._errors.append(f"{project.name}: {error}")
                 else:
-                    carried[project.name] = dirty[project.name].isoformat()
+                    carried[project.name] = stale[project.name].isoformat()
         for name in gone:
-            self._stale += tree.stale(self._site, name, ())
+            self._unwanted += tree.unwanted(self._site, name, ())
         if not carried and not gone and not undeleted:
             return Rendered([], errors=self._errors)
         root = self._render_root(queries.farm(self._cursor))
         # What an earlier run removed here may not have been removed there; unless it is back.
         here = {*self._files, *self._pages}
-        delete = list(dict.fromkeys([*undeleted, *self._stale]))
+        delete = list(dict.fromkeys([*undeleted, *self._unwanted]))
         delete = [name for name in delete if name not in here and not self._is_back(name)]
         # The note before the deed: after a kill in between, both are done again.
         tree.write(self._lists, _REMOVED, _lines(delete), sync=True)
-        tree.remove(self._site, self._stale)
+        tree.remove(self._site, self._unwanted)
         rules = _deletion_rules(delete)
         self._write_list("delete", rules)
         self._write_list("files", self._files)
@@ -200,7 +201,7 @@ class _Rendering:
         pages = self._write_pages(project, targets)
         self._files += files
         self._pages += pages
-        self._stale += tree.stale(self._site, project.name, [*files, *pages])
+        self._unwanted += tree.unwanted(self._site, project.name, [*files, *pages])
 
     def _link_wheels(self, project: Project) -> list[str]:
         store = self._config.store / project.name
@@ -248,7 +249,7 @@ class _Rendering:
         return list(pages)
 
     def _is_back(self, name: str) -> bool:
-        return name not in self._stale and (self._site / name).exists()
+        return name not in self._unwanted and (self._site / name).exists()
 
     def _write_list(self, name: str, lines: Iterable[str]) -> None:
         tree.write(self._lists, f"{name}.list", _lines(lines))
@@ -296,7 +297,7 @@ def _undeleted(config: Config) -> list[str]:
 
 @contextmanager
 def _snapshot(conn: connection) -> Iterator[Any]:
-    """A cursor that sees one moment: what changes meanwhile stays dirty."""
+    """A cursor that sees one moment: what changes meanwhile stays stale."""
     conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
     try:
         with conn, conn.cursor() as cursor:

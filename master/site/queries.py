@@ -34,12 +34,12 @@ _STATES: dict[str, State] = {
     "skipped": "skipped",
 }
 
-_DIRTY = """
+_STALE = """
     SELECT name, dirty_since FROM projects WHERE dirty_since IS NOT NULL ORDER BY name
 """
-_ALL_DIRTY = "UPDATE projects SET dirty_since = now()"
+_MARK_ALL_STALE = "UPDATE projects SET dirty_since = now()"
 # Only where nothing changed since it was read: what came later is for the next round.
-_CLEAN = """
+_MARK_PUBLISHED = """
     UPDATE projects SET dirty_since = NULL WHERE name = %(name)s AND dirty_since = %(dirty_since)s
 """
 _PROJECTS = """
@@ -100,25 +100,25 @@ _RECENT = """
 """
 
 
-def dirty(cursor: Any) -> dict[str, datetime]:
+def stale(cursor: Any) -> dict[str, datetime]:
     """Projects whose pages must be rendered and carried, with since when."""
-    cursor.execute(_DIRTY)
+    cursor.execute(_STALE)
     return {row.name: row.dirty_since for row in cursor.fetchall()}
 
 
-def mark_all_dirty(cursor: Any) -> int:
+def mark_all_stale(cursor: Any) -> int:
     """Have every project rendered and carried again; returns how many there are."""
-    cursor.execute(_ALL_DIRTY)
+    cursor.execute(_MARK_ALL_STALE)
     return int(cursor.rowcount)
 
 
-def mark_clean(cursor: Any, carried: Iterable[tuple[str, datetime]]) -> int:
-    """Note that projects were carried as they were since their moment; returns how many are."""
-    clean = 0
+def mark_published(cursor: Any, carried: Iterable[tuple[str, datetime]]) -> int:
+    """Note that projects were published as they were at their moment; returns how many are."""
+    published = 0
     for name, dirty_since in carried:
-        cursor.execute(_CLEAN, {"name": name, "dirty_since": dirty_since})
-        clean += cursor.rowcount
-    return clean
+        cursor.execute(_MARK_PUBLISHED, {"name": name, "dirty_since": dirty_since})
+        published += cursor.rowcount
+    return published
 
 
 def knows_wheels(cursor: Any) -> bool:

@@ -33,7 +33,7 @@ SELECT EXISTS (SELECT FROM jobs WHERE state = 'leased')
                 WHERE t.active
                   AND (j.retry_at <= %(now)s OR j.retry_at > %(now)s + %(longest_wait)s))
 """
-_DIRTY = "SELECT EXISTS (SELECT FROM projects WHERE dirty_since IS NOT NULL)"
+_STALE = "SELECT EXISTS (SELECT FROM projects WHERE dirty_since IS NOT NULL)"
 # By name: to import master/site/publish.py with all that it needs would double the cost of this.
 _UNDELETED = "publish/removed.txt"
 _LAST_ROUND = "SELECT max(updated_at) FROM sync_state WHERE key = 'last_round'"
@@ -46,13 +46,13 @@ def is_due(conn: Connection, config: Config, now: datetime) -> bool:
         last is None
         or not timedelta() <= now - last < AT_LEAST_EVERY
         or bool(_value(conn, _WORK, {"now": now, "longest_wait": LONGEST_WAIT}))
-        or is_outdated(conn, config)
+        or is_stale(conn, config)
     )
 
 
-def is_outdated(conn: Connection, config: Config) -> bool:
+def is_stale(conn: Connection, config: Config) -> bool:
     """Whether the farm knows more than its site shows."""
-    return bool(_value(conn, _DIRTY)) or _has_undeleted(config)
+    return bool(_value(conn, _STALE)) or _has_undeleted(config)
 
 
 def _has_undeleted(config: Config) -> bool:

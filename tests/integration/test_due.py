@@ -98,7 +98,7 @@ def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(fa
     undeleted.touch()
     assert not is_due(farm)
     with db.session(farm.config, "site") as conn:
-        assert publish.outdated(conn, farm.config) == []
+        assert publish.stale_projects(conn, farm.config) == []
 
 
 def test_whatever_goes_wrong_the_round_is_to_say_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,11 +93,11 @@ def carry(config: Config, web: Path, lists: dict[str, int], *kinds: str) -> list
 
 
 def publish_all(conn: connection, config: Config, web: Path) -> list[str]:
-    rendered = publish.rendered(conn, config)
+    rendered = publish.render(conn, config)
     if not rendered.lists:
         return []
     done = carry(config, web, rendered.lists)
-    publish.published(conn, config)
+    publish.mark_published(conn, config)
     return done
 
 
@@ -136,9 +136,9 @@ def test_nothing_is_done_when_nothing_has_changed(
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
-    assert publish.outdated(conn, farm.config) == []
-    assert publish.rendered(conn, farm.config) == publish.Rendered([])
-    assert publish.published(conn, farm.config) == 0
+    assert publish.stale_projects(conn, farm.config) == []
+    assert publish.render(conn, farm.config) == publish.Rendered([])
+    assert publish.mark_published(conn, farm.config) == 0
 
 
 def test_only_what_changed_is_carried(farm: SiteFarm, conn: connection, web: Path) -> None:
@@ -168,16 +168,16 @@ def test_an_unchanged_project_is_rendered_to_the_same_bytes(
     assert names(publish_all(conn, farm.config, web)) == set()
 
 
-def test_what_changes_while_pages_are_carried_stays_outdated(
+def test_what_changes_while_pages_are_carried_stays_stale(
     farm: SiteFarm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     farm.built(TWO)
-    rendered = publish.rendered(conn, farm.config)
+    rendered = publish.render(conn, farm.config)
     farm.project("one")
     carry(farm.config, web, rendered.lists)
-    assert publish.published(conn, farm.config) == 1
-    assert publish.outdated(conn, farm.config) == ["one"]
+    assert publish.mark_published(conn, farm.config) == 1
+    assert publish.stale_projects(conn, farm.config) == ["one"]
 
 
 @pytest.mark.parametrize("kinds", [(), ("files",), ("files", "pages"), publish.LISTS])
@@ -190,7 +190,7 @@ def test_a_run_that_died_anywhere_is_done_again_by_the_next(
     farm.built("two-2.1-py3-none-any.whl")
     farm.query("UPDATE versions SET present = false WHERE version = '1.0'")
     farm.project("one")
-    rendered = publish.rendered(conn, farm.config)
+    rendered = publish.render(conn, farm.config)
     if kinds:
         carry(farm.config, web, rendered.lists, *kinds)
     # The run is killed here.
@@ -198,7 +198,7 @@ def test_a_run_that_died_anywhere_is_done_again_by_the_next(
     assert files(web) == files(farm.config.state_dir / "site")
     assert not (web / "files/one").exists()
     assert not (web / "simple/one").exists()
-    assert publish.outdated(conn, farm.config) == []
+    assert publish.stale_projects(conn, farm.config) == []
 
 
 def test_a_run_that_died_between_list_and_removal_removes_all_the_same(
@@ -215,7 +215,7 @@ def test_a_run_that_died_between_list_and_removal_removes_all_the_same(
 
         patch.setattr(tree, "remove", killed)
         with pytest.raises(KeyboardInterrupt):
-            publish.rendered(conn, farm.config)
+            publish.render(conn, farm.config)
     publish_all(conn, farm.config, web)
     assert files(web) == files(farm.config.state_dir / "site")
     assert not (web / "files/one").exists()
@@ -229,7 +229,7 @@ def test_what_came_back_before_it_was_deleted_there_is_not_deleted(
     before = files(web)
     farm.query("UPDATE versions SET present = false")
     farm.project("one")
-    publish.rendered(conn, farm.config)
+    publish.render(conn, farm.config)
     # Killed before anything was carried; meanwhile the version is there again.
     farm.query("UPDATE versions SET present = true")
     farm.project("one")
@@ -244,7 +244,7 @@ def test_what_was_not_deleted_there_yet_is_not_forgotten_when_its_folder_comes_b
     publish_all(conn, farm.config, web)
     farm.query("UPDATE versions SET present = false")
     farm.project("one")
-    publish.rendered(conn, farm.config)
+    publish.render(conn, farm.config)
     # Killed before anything was carried; meanwhile the project has another wheel.
     farm.built("one-1.1-py3-none-any.whl")
     publish_all(conn, farm.config, web)
@@ -347,7 +347,7 @@ def test_a_project_that_is_gone_leaves_nothing(farm: SiteFarm, conn: connection,
     for place in (site, web):
         for folder in tree.PROJECT_FOLDERS:
             shutil.copytree(place / folder / "two", place / folder / "gone")
-    assert publish.outdated(conn, farm.config) == ["gone"]
+    assert publish.stale_projects(conn, farm.config) == ["gone"]
     publish_all(conn, farm.config, web)
     assert not [name for name in (*files(web), *files(site)) if "gone" in name]
     assert files(web) == files(site)
@@ -359,15 +359,15 @@ def test_a_wheel_that_the_store_lost_holds_up_no_other_project(
     farm.built(ONE)
     farm.built(TWO)
     (farm.config.store / "one" / ONE).unlink()
-    rendered = publish.rendered(conn, farm.config)
+    rendered = publish.render(conn, farm.config)
     assert rendered.projects == ["two"]
     assert len(rendered.errors) == 1
     assert ONE in rendered.errors[0]
     carry(farm.config, web, rendered.lists)
-    publish.published(conn, farm.config)
-    assert publish.outdated(conn, farm.config) == ["one"]
+    publish.mark_published(conn, farm.config)
+    assert publish.stale_projects(conn, farm.config) == ["one"]
     # It alone is no reason to carry anything.
-    assert publish.rendered(conn, farm.config).lists == {}
+    assert publish.render(conn, farm.config).lists == {}
 
 
 def test_a_new_web_host_gets_everything(farm: SiteFarm, conn: connection, web: Path) -> None:
@@ -377,7 +377,7 @@ def test_a_new_web_host_gets_everything(farm: SiteFarm, conn: connection, web: P
     before = files(web)
     shutil.rmtree(web)
     web.mkdir()
-    assert publish.mark_outdated(conn) == 2
+    assert publish.mark_stale(conn) == 2
     publish_all(conn, farm.config, web)
     assert files(web) == before
 
@@ -393,8 +393,8 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_done(
 
         patch.setattr(tree, "write", full)
         with pytest.raises(publish.UnwritableError, match=r"No space left.*Make room there"):
-            publish.rendered(conn, farm.config)
-    assert publish.outdated(conn, farm.config) == ["one"]
+            publish.render(conn, farm.config)
+    assert publish.stale_projects(conn, farm.config) == ["one"]
     publish_all(conn, farm.config, web)
     assert files(web) == files(farm.config.state_dir / "site")
 
@@ -410,10 +410,10 @@ def test_when_the_site_was_published_is_noted(farm: SiteFarm, conn: connection, 
 
 def test_that_publishing_is_under_way_is_noted(farm: SiteFarm, conn: connection) -> None:
     began = "SELECT count(*) FROM sync_state WHERE key = 'publish_began'"
-    publish.rendered(conn, farm.config)
+    publish.render(conn, farm.config)
     assert farm.query(began) == 0
     farm.built(ONE)
-    publish.rendered(conn, farm.config)
+    publish.render(conn, farm.config)
     assert farm.query(began) == 1
 
 
@@ -426,7 +426,7 @@ def test_a_database_that_lost_everything_takes_nothing_off_the_site(
     farm.empty()
     farm.project("new")
     with pytest.raises(publish.EmptyDatabaseError, match="restore it from its backup"):
-        publish.rendered(conn, farm.config)
+        publish.render(conn, farm.config)
     assert files(farm.config.state_dir / "site") == before
 
 

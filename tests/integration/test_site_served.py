@@ -47,7 +47,7 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     farm.failed("three", "1.0", "error: no")
     farm.query("UPDATE versions SET yanked = true, yanked_reason = 'bad' WHERE version = '2.1'")
     conn = db.connect(config, "site")
-    publish.rendered(conn, config)
+    publish.render(conn, config)
     conn.close()
     (config.state_dir / "site/simple/one/.index.html.new").write_text("half")
     server = SiteServer(folder, config.state_dir / "site")
