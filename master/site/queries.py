@@ -133,6 +133,12 @@ def known(cursor: Any) -> set[str]:
     return {row.name for row in cursor.fetchall()}
 
 
+def names(cursor: Any) -> tuple[str, ...]:
+    """Of the projects that have a wheel to offer, sorted."""
+    cursor.execute(_OFFERED)
+    return tuple(row.name for row in cursor.fetchall())
+
+
 def targets(cursor: Any) -> tuple[Target, ...]:
     """All targets by name, retired ones too: their wheels are still there."""
     cursor.execute(_TARGETS)
@@ -141,8 +147,9 @@ def targets(cursor: Any) -> tuple[Target, ...]:
     )
 
 
-def projects(cursor: Any, names: Sequence[str]) -> list[Project]:
+def projects(cursor: Any, names: Sequence[str]) -> dict[str, Project]:
     """The named projects with all that their pages show, by name."""
+    known_targets = targets(cursor)
     cursor.execute(_PROJECTS, {"names": list(names)})
     rows = cursor.fetchall()
     ids = {"projects": [row.project_id for row in rows]}
@@ -166,7 +173,12 @@ def projects(cursor: Any, names: Sequence[str]) -> list[Project]:
                 builds=tuple(_build(build) for build in builds[row.version_id]),
             )
         )
-    return [Project(row.name, row.display_name, tuple(versions[row.project_id])) for row in rows]
+    return {
+        row.name: Project(
+            row.name, row.display_name, tuple(versions[row.project_id]), known_targets
+        )
+        for row in rows
+    }
 
 
 def log(cursor: Any, build_id: int) -> bytes:
@@ -179,9 +191,7 @@ def log(cursor: Any, build_id: int) -> bytes:
 
 
 def farm(cursor: Any) -> Farm:
-    """What the root pages show."""
-    cursor.execute(_OFFERED)
-    names = tuple(row.name for row in cursor.fetchall())
+    """What the start page shows."""
     cursor.execute(_COUNTS)
     counts = tuple(
         TargetCount(
@@ -194,7 +204,7 @@ def farm(cursor: Any) -> Farm:
         for row in cursor.fetchall()
     )
     cursor.execute(_RECENT, {"limit": RECENT_BUILDS})
-    return Farm(names, counts, tuple(RecentBuild(*row) for row in cursor.fetchall()))
+    return Farm(counts, tuple(RecentBuild(*row) for row in cursor.fetchall()))
 
 
 def _by_version(cursor: Any, query: str, ids: dict[str, Any]) -> defaultdict[int, list[Any]]:

@@ -89,6 +89,14 @@ def projects(root: Path) -> set[str]:
     return names
 
 
+def count_folders(root: Path, name: str) -> int:
+    """How many folders are in a folder."""
+    try:
+        return sum(entry.is_dir() for entry in os.scandir(root / name))
+    except FileNotFoundError:
+        return 0
+
+
 def remove(root: Path, names: Iterable[str]) -> None:
     """Remove files and empty folders; one that is gone already is fine."""
     for name in names:
