@@ -111,7 +111,7 @@ def main() -> None:
                 module.params["builders"],
                 check=module.check_mode,
             )
-            outdated = due.is_outdated(conn, config)
+            outdated = due.is_stale(conn, config, datetime.now(UTC))
     except FarmError as error:
         module.fail_json(msg=str(error))
     for why in filter(None, (claims.paused, claims.left_out)):

@@ -8,7 +8,8 @@ module: site_pages
 short_description: Render the outdated pages of the site, and note what was carried
 description:
   - Renders the pages of projects that have changed since they were last published, on the
-    master, and lists what rsync must carry to the web host.
+    master, and once an hour those that change with time, and lists what rsync must carry to the
+    web host.
   - The lists are written to C(publish/) in the master's state folder, with paths relative to
     C(site/) there. They are to be carried in the order C(files.list), C(pages.list),
     C(root.list), C(delete.list). The last has rules for rsync's C(--exclude-from).
@@ -20,7 +21,7 @@ options:
     description:
       - V(rendered) renders what is outdated and writes the lists.
       - V(published) notes that what was listed last has been carried.
-      - V(outdated) has the next round render and carry every project, as a new web host needs it.
+      - V(outdated) has the next round render and carry all of the site, as a new web host needs it.
       - V(failed) notes O(error), so that C(playbooks/status.yml) shows it.
     type: str
     choices: [rendered, published, outdated, failed]
@@ -140,10 +141,10 @@ def run(module: AnsibleModule, conn: connection, config: Config) -> dict[str, An
     """What the module returns."""
     match module.params["state"]:
         case "rendered" if module.check_mode:
-            projects = publish.outdated(conn, config)
+            projects = publish.stale_projects(conn, config)
             return {"changed": bool(projects), "projects": projects, "errors": []}
         case "rendered":
-            rendered = publish.rendered(conn, config)
+            rendered = publish.render(conn, config)
             return {
                 "changed": bool(rendered.lists),
                 "projects": rendered.projects,
@@ -152,10 +153,14 @@ def run(module: AnsibleModule, conn: connection, config: Config) -> dict[str, An
             }
         case "published":
             check = module.check_mode
-            clean = len(publish.listed(config)) if check else publish.published(conn, config)
-            return {"changed": clean > 0, "published": clean}
+            published = (
+                len(publish.read_carried(config).projects)
+                if check
+                else publish.mark_published(conn, config)
+            )
+            return {"changed": published > 0, "published": published}
         case "outdated":
-            count = 0 if module.check_mode else publish.mark_outdated(conn)
+            count = 0 if module.check_mode else publish.mark_stale(conn, config)
             return {"changed": True, "outdated": count}
         case _:
             if not module.check_mode:

@@ -17,6 +17,7 @@ Key = Literal[
     "last_collect_error",
     "claims_paused",
     "publish_began",
+    "hourly_pages",
     "last_publish",
     "last_publish_error",
 ]

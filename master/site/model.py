@@ -104,6 +104,14 @@ class Project:
     """Normalised (PEP 503)."""
     display_name: str
     versions: tuple[Version, ...] = ()
+    known_targets: tuple[Target, ...] = ()
+    """All of the farm's."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Those that it was ever planned for."""
+        planned = {job.target for version in self.newest_first for job in version.jobs}
+        return tuple(target for target in self.known_targets if target.name in planned)
 
     @property
     def offered(self) -> tuple[Version, ...]:
@@ -175,9 +183,7 @@ class TargetCount:
 
 @dataclass(frozen=True)
 class Farm:
-    """What the root pages show."""
+    """What the start page shows."""
 
-    names: tuple[str, ...]
-    """Of the projects that have a wheel to offer, normalised, sorted."""
     counts: tuple[TargetCount, ...] = ()
     recent: tuple[RecentBuild, ...] = ()

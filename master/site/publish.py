@@ -4,12 +4,13 @@ The lists stand in state_dir/publish, one path a line, relative to the site's ro
 in this order, so that no page ever names a file that isn't there:
 
     files.list    wheels and their .metadata
-    pages.list    the projects' pages and logs
-    root.list     the pages that list projects
+    pages.list    the projects' pages
+    root.list     the pages of the site as a whole
     delete.list   what is gone, as rules for --exclude-from
 
-A project stays dirty until published() has run, so a run that dies is simply done again. What has
-left this tree nothing else remembers, so that stands in removed.txt until it was deleted there too.
+A project stays stale until mark_published() has run, so a run that dies is simply done again. What
+has left this tree nothing else remembers, so that stands in removed.txt until it was deleted there
+too. So does that a name came or went, in names_changed, until the pages that list names are there.
 Rounds call these two one after the other, never two at once.
 """
 
@@ -17,10 +18,11 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,16 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 from master.config import Config
 from master.database import notes
 from master.errors import FarmError
-from master.site import people, queries, simple, tree
-from master.site.model import Farm, Project, Target
+from master.site import pages, queries, tree
+from master.site.model import Project
+from master.site.page import Content, ProjectPage, Schedule, Site, SitePage
+from master.status import due
 
 BATCH = 500
 LISTS = ("files", "pages", "root", "delete")
 _CARRIED = "carried.json"
 _REMOVED = "removed.txt"
+_NAMES_CHANGED = "names_changed"
 
 
 class UnwritableError(FarmError):
@@ -51,39 +56,55 @@ class Rendered:
     """What a rendering found to carry."""
 
     projects: list[str]
-    """Those whose pages were outdated, or that are gone."""
+    """Those whose pages were stale, or that are gone."""
     lists: dict[str, int] = field(default_factory=dict)
     """How many lines each list has; empty when there is nothing to carry."""
     errors: list[str] = field(default_factory=list)
-    """A line for each project that couldn't be rendered; it stays dirty."""
+    """A line for each project that couldn't be rendered; it stays stale."""
 
 
-def outdated(conn: connection, config: Config) -> list[str]:
-    """What rendered() would render now. Changes nothing."""
+@dataclass(frozen=True)
+class Carried:
+    """What render() listed last."""
+
+    projects: dict[str, str] = field(default_factory=dict)
+    """Each with the time since which it was stale."""
+    hour: str | None = None
+    """The time to which the pages of each hour were rendered; None when they were not."""
+
+
+def stale_projects(conn: connection, config: Config) -> list[str]:
+    """Name what render() would render now. Changes nothing."""
+    hourly = due.is_hour_over(conn, datetime.now(UTC))
     with _snapshot(conn) as cursor:
-        return sorted({*queries.dirty(cursor), *_gone(cursor, config), *_undeleted(config)})
+        gone = _gone(cursor, config) if hourly else []
+        return sorted({*queries.stale(cursor), *gone, *_undeleted(config)})
 
 
-def mark_outdated(conn: connection) -> int:
-    """Have the next rounds render and carry every project, as for a new web host."""
+def mark_stale(conn: connection, config: Config) -> int:
+    """Have the next rounds render and carry all of the site, as for a new web host."""
+    _note_names(config)
     with conn, conn.cursor() as cursor:
-        return queries.mark_all_dirty(cursor)
+        notes.note(cursor, "hourly_pages", "", datetime.fromtimestamp(0, UTC))
+        return queries.mark_all_stale(cursor)
 
 
-def rendered(conn: connection, config: Config) -> Rendered:
-    """Render what is outdated and write the lists of what must be carried.
+def render(conn: connection, config: Config) -> Rendered:
+    """Render what is stale and write the lists of what must be carried.
 
-    Raises UnwritableError, and leaves whole files then, and projects that stay dirty. Raises
+    Raises UnwritableError, and leaves whole files then, and projects that stay stale. Raises
     EmptyDatabaseError with nothing done: the site is what is left of a database that was lost.
     """
-    if outdated(conn, config):
-        # It may take long: who asks for the farm's state is told that it is under way.
-        with conn, conn.cursor() as cursor:
-            notes.note(cursor, "publish_began", "", datetime.now(UTC))
+    now = datetime.now(UTC)
+    hour = now if due.is_hour_over(conn, now) else None
+    with conn, conn.cursor() as cursor:
+        if queries.stale(cursor):
+            # It may take long: who asks for the farm's state is told that it is under way.
+            notes.note(cursor, "publish_began", "", now)
     try:
         with _snapshot(conn) as cursor:
             _check_database(cursor, config)
-            return _Rendering(cursor, config).run()
+            return _Rendering(cursor, config, hour).run()
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         way_out = (
@@ -107,28 +128,29 @@ def _check_database(cursor: Any, config: Config) -> None:
         )
 
 
-def listed(config: Config) -> dict[str, str]:
-    """The projects that rendered() listed last, each with the time since which it was dirty."""
+def read_carried(config: Config) -> Carried:
+    """What is to be marked as published."""
     try:
-        carried: dict[str, str] = json.loads((config.state_dir / "publish" / _CARRIED).read_bytes())
+        return Carried(**json.loads((config.state_dir / "publish" / _CARRIED).read_bytes()))
     except FileNotFoundError:
-        return {}
-    return carried
+        return Carried()
 
 
-def published(conn: connection, config: Config) -> int:
-    """Note that what rendered() listed was carried; returns how many projects are clean now."""
+def mark_published(conn: connection, config: Config) -> int:
+    """Note that what render() listed was carried; returns how many projects are published now."""
     folder = config.state_dir / "publish"
     if not (folder / _CARRIED).exists():
         return 0
-    carried = listed(config)
-    since = [(name, datetime.fromisoformat(moment)) for name, moment in carried.items()]
+    carried = read_carried(config)
+    since = [(name, datetime.fromisoformat(moment)) for name, moment in carried.projects.items()]
     with conn, conn.cursor() as cursor:
-        clean = queries.mark_clean(cursor, since)
+        published = queries.mark_published(cursor, since)
         notes.note(cursor, "last_publish", f"{len(since)} projects", datetime.now(UTC))
-    for name in (_CARRIED, _REMOVED, *(f"{name}.list" for name in LISTS)):
+        if carried.hour:
+            notes.note(cursor, "hourly_pages", "", datetime.fromisoformat(carried.hour))
+    for name in (_CARRIED, _REMOVED, _NAMES_CHANGED, *(f"{name}.list" for name in LISTS)):
         (folder / name).unlink(missing_ok=True)
-    return clean
+    return published
 
 
 def note_failure(conn: connection, error: str) -> None:
@@ -138,69 +160,72 @@ def note_failure(conn: connection, error: str) -> None:
 
 
 class _Rendering:
-    def __init__(self, cursor: Any, config: Config) -> None:
+    def __init__(self, cursor: Any, config: Config, hour: datetime | None) -> None:
         self._cursor = cursor
         self._config = config
+        self._hour = hour
         self._site = config.state_dir / "site"
         self._lists = config.state_dir / "publish"
-        self._people = people.People(config.site_url)
-        self._files: list[str] = []
-        self._pages: list[str] = []
-        self._stale: list[str] = []
+        self._pages = pages.load()
+        self._shared = Site(config.site_url, self._site, cursor, tuple(pages.__path__))
+        self._listed: dict[str, list[str]] = {name: [] for name in LISTS}
+        self._unwanted: list[str] = []
         self._errors: list[str] = []
 
     def run(self) -> Rendered:
-        dirty = queries.dirty(self._cursor)
-        gone = _gone(self._cursor, self._config)
-        undeleted = _undeleted(self._config)
-        if not dirty and not gone and not undeleted:
-            return Rendered([])
-        targets = queries.targets(self._cursor)
-        carried: dict[str, str] = {}
-        names = list(dirty)
+        stale = queries.stale(self._cursor)
+        names = list(stale)
+        rendered: list[str] = []
         for start in range(0, len(names), BATCH):
-            for project in queries.projects(self._cursor, names[start : start + BATCH]):
-                try:
-                    self._render(project, targets)
-                except tree.StoreBrokenError as error:
-                    self._errors.append(f"{project.name}: {error}")
-                else:
-                    carried[project.name] = dirty[project.name].isoformat()
+            rendered += self._render_projects(names[start : start + BATCH])
+        gone = _gone(self._cursor, self._config) if self._hour else []
         for name in gone:
-            self._stale += tree.stale(self._site, name, ())
-        if not carried and not gone and not undeleted:
+            self._note_name(name, is_offered=False)
+            self._unwanted += tree.unwanted(self._site, name, ())
+        undeleted = _undeleted(self._config)
+        if not (rendered or gone or undeleted or self._hour):
             return Rendered([], errors=self._errors)
-        root = self._render_root(queries.farm(self._cursor))
-        # What an earlier run removed here may not have been removed there; unless it is back.
-        here = {*self._files, *self._pages}
-        delete = list(dict.fromkeys([*undeleted, *self._stale]))
-        delete = [name for name in delete if name not in here and not self._is_back(name)]
-        # The note before the deed: after a kill in between, both are done again.
-        tree.write(self._lists, _REMOVED, _lines(delete), sync=True)
-        tree.remove(self._site, self._stale)
-        rules = _deletion_rules(delete)
-        self._write_list("delete", rules)
-        self._write_list("files", self._files)
-        self._write_list("pages", self._pages)
-        self._write_list("root", root)
-        tree.write(self._lists, _CARRIED, json.dumps(carried).encode())
+        self._remove(undeleted)
+        self._render_site()
+        for name, lines in self._listed.items():
+            tree.write(self._lists, f"{name}.list", _lines(lines))
+        carried = Carried(
+            {name: stale[name].isoformat() for name in rendered},
+            self._hour.isoformat() if self._hour else None,
+        )
+        tree.write(self._lists, _CARRIED, json.dumps(asdict(carried)).encode())
         return Rendered(
-            projects=sorted([*carried, *gone]),
-            lists={
-                "files": len(self._files),
-                "pages": len(self._pages),
-                "root": len(root),
-                "delete": len(rules),
-            },
+            projects=sorted([*rendered, *gone]),
+            lists={name: len(lines) for name, lines in self._listed.items()},
             errors=self._errors,
         )
 
-    def _render(self, project: Project, targets: Sequence[Target]) -> None:
-        files = self._link_wheels(project)
-        pages = self._write_pages(project, targets)
-        self._files += files
-        self._pages += pages
-        self._stale += tree.stale(self._site, project.name, [*files, *pages])
+    def _render_projects(self, names: Sequence[str]) -> list[str]:
+        """Render some projects; returns which of them could be."""
+        read = cache(lambda read: read(self._cursor, names))
+        rendered = []
+        for name, project in read(queries.projects).items():
+            try:
+                files = self._link_wheels(project)
+            except tree.StoreBrokenError as error:
+                self._errors.append(f"{name}: {error}")
+                continue
+            contents: dict[str, Content] = {}
+            for page in self._pages:
+                if isinstance(page, ProjectPage) and name in read(page.read):
+                    contents |= page.render(self._shared, read(page.read)[name])
+            self._note_name(name, is_offered=bool(project.offered))
+            self._write(contents)
+            self._unwanted += tree.unwanted(self._site, name, [*files, *contents])
+            self._listed["files"] += files
+            self._listed["pages"] += contents
+            rendered.append(name)
+        return rendered
+
+    def _note_name(self, name: str, *, is_offered: bool) -> None:
+        # The note before the deed: afterwards, nothing here tells that the name came or went.
+        if (self._site / "simple" / name).is_dir() != is_offered:
+            _note_names(self._config)
 
     def _link_wheels(self, project: Project) -> list[str]:
         store = self._config.store / project.name
@@ -210,61 +235,51 @@ class _Rendering:
             tree.link(self._site, f"files/{project.name}/{file}", store / file)
         return [f"files/{project.name}/{file}" for file in files]
 
-    def _write_pages(self, project: Project, targets: Sequence[Target]) -> list[str]:
-        folder = f"project/{project.name}"
-        pages = {
-            f"{folder}/index.html": self._people.project(project, targets),
-            f"{folder}/index.json": people.project_json(project, targets),
-        }
-        if project.offered:
-            # Without a wheel there is no index page: a client that finds one looks no further.
-            pages |= _index(
-                f"simple/{project.name}", simple.project_json(project), simple.project_html(project)
-            )
-        for name, content in pages.items():
-            tree.write(self._site, name, content)
-        return [*self._write_logs(project), *pages]
+    def _render_site(self) -> None:
+        site_pages = [page for page in self._pages if isinstance(page, SitePage)]
+        by_names = [page for page in site_pages if page.schedule is Schedule.NAMES]
+        if not all((self._site / path).exists() for page in by_names for path in page.paths):
+            # One that is new waits for no name to come or go.
+            _note_names(self._config)
+        now = {Schedule.CHANGE}
+        if self._hour:
+            now.add(Schedule.HOUR)
+        if (self._lists / _NAMES_CHANGED).exists():
+            now.add(Schedule.NAMES)
+        for page in site_pages:
+            if page.schedule in now:
+                contents = page.render(self._shared, page.read(self._cursor))
+                self._write(dict(zip(page.paths, contents, strict=True)))
+                self._listed["root"] += page.paths
 
-    def _write_logs(self, project: Project) -> list[str]:
-        names = []
-        for version in project.newest_first:
-            for build in version.builds:
-                if build.log_size_bytes is None:
-                    continue
-                name = people.log_name(project.name, build.build_id)
-                # A log never changes, so one that is there needn't be read again.
-                if not (self._site / name).exists():
-                    log = queries.log(self._cursor, build.build_id)
-                    # On the disk at once: what a power cut emptied would be taken for it for ever.
-                    tree.write(self._site, name, people.log_text(log), sync=True)
-                names.append(name)
-        return names
+    def _write(self, contents: Mapping[str, Content]) -> None:
+        for name, content in contents.items():
+            if isinstance(content, bytes):
+                tree.write(self._site, name, content)
+            elif not (self._site / name).exists():
+                # On the disk at once: what a power cut emptied would be taken for it for ever.
+                tree.write(self._site, name, content(), sync=True)
 
-    def _render_root(self, farm: Farm) -> list[str]:
-        pages = {"style.css": people.style(), "index.html": self._people.start(farm)}
-        pages |= _index("simple", simple.root_json(farm.names), simple.root_html(farm.names))
-        for name, content in pages.items():
-            tree.write(self._site, name, content)
-        return list(pages)
+    def _remove(self, undeleted: Sequence[str]) -> None:
+        # What an earlier run removed here may not have been removed there; unless it is back.
+        here = {*self._listed["files"], *self._listed["pages"]}
+        delete = list(dict.fromkeys([*undeleted, *self._unwanted]))
+        delete = [name for name in delete if name not in here and not self._is_back(name)]
+        # Here, too: after a kill in between, both are done again.
+        tree.write(self._lists, _REMOVED, _lines(delete), sync=True)
+        tree.remove(self._site, self._unwanted)
+        self._listed["delete"] = _deletion_rules(delete)
 
     def _is_back(self, name: str) -> bool:
-        return name not in self._stale and (self._site / name).exists()
-
-    def _write_list(self, name: str, lines: Iterable[str]) -> None:
-        tree.write(self._lists, f"{name}.list", _lines(lines))
+        return name not in self._unwanted and (self._site / name).exists()
 
 
 def _lines(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _index(folder: str, json_page: bytes, html_page: bytes) -> dict[str, bytes]:
-    """An index page in the formats between which the web host chooses by Accept (PEP 691)."""
-    return {
-        f"{folder}/index.v1_json": json_page,
-        f"{folder}/index.v1_html": html_page,
-        f"{folder}/index.html": html_page,
-    }
+def _note_names(config: Config) -> None:
+    tree.write(config.state_dir / "publish", _NAMES_CHANGED, b"", sync=True)
 
 
 def _deletion_rules(names: Sequence[str]) -> list[str]:
@@ -296,7 +311,7 @@ def _undeleted(config: Config) -> list[str]:
 
 @contextmanager
 def _snapshot(conn: connection) -> Iterator[Any]:
-    """A cursor that sees one moment: what changes meanwhile stays dirty."""
+    """A cursor that sees one moment: what changes meanwhile stays stale."""
     conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
     try:
         with conn, conn.cursor() as cursor:

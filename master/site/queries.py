@@ -34,12 +34,12 @@ _STATES: dict[str, State] = {
     "skipped": "skipped",
 }
 
-_DIRTY = """
+_STALE = """
     SELECT name, dirty_since FROM projects WHERE dirty_since IS NOT NULL ORDER BY name
 """
-_ALL_DIRTY = "UPDATE projects SET dirty_since = now()"
+_MARK_ALL_STALE = "UPDATE projects SET dirty_since = now()"
 # Only where nothing changed since it was read: what came later is for the next round.
-_CLEAN = """
+_MARK_PUBLISHED = """
     UPDATE projects SET dirty_since = NULL WHERE name = %(name)s AND dirty_since = %(dirty_since)s
 """
 _PROJECTS = """
@@ -100,25 +100,25 @@ _RECENT = """
 """
 
 
-def dirty(cursor: Any) -> dict[str, datetime]:
+def stale(cursor: Any) -> dict[str, datetime]:
     """Projects whose pages must be rendered and carried, with since when."""
-    cursor.execute(_DIRTY)
+    cursor.execute(_STALE)
     return {row.name: row.dirty_since for row in cursor.fetchall()}
 
 
-def mark_all_dirty(cursor: Any) -> int:
+def mark_all_stale(cursor: Any) -> int:
     """Have every project rendered and carried again; returns how many there are."""
-    cursor.execute(_ALL_DIRTY)
+    cursor.execute(_MARK_ALL_STALE)
     return int(cursor.rowcount)
 
 
-def mark_clean(cursor: Any, carried: Iterable[tuple[str, datetime]]) -> int:
-    """Note that projects were carried as they were since their moment; returns how many are."""
-    clean = 0
+def mark_published(cursor: Any, carried: Iterable[tuple[str, datetime]]) -> int:
+    """Note that projects were published as they were at their moment; returns how many are."""
+    published = 0
     for name, dirty_since in carried:
-        cursor.execute(_CLEAN, {"name": name, "dirty_since": dirty_since})
-        clean += cursor.rowcount
-    return clean
+        cursor.execute(_MARK_PUBLISHED, {"name": name, "dirty_since": dirty_since})
+        published += cursor.rowcount
+    return published
 
 
 def knows_wheels(cursor: Any) -> bool:
@@ -133,6 +133,12 @@ def known(cursor: Any) -> set[str]:
     return {row.name for row in cursor.fetchall()}
 
 
+def names(cursor: Any) -> tuple[str, ...]:
+    """Of the projects that have a wheel to offer, sorted."""
+    cursor.execute(_OFFERED)
+    return tuple(row.name for row in cursor.fetchall())
+
+
 def targets(cursor: Any) -> tuple[Target, ...]:
     """All targets by name, retired ones too: their wheels are still there."""
     cursor.execute(_TARGETS)
@@ -141,8 +147,9 @@ def targets(cursor: Any) -> tuple[Target, ...]:
     )
 
 
-def projects(cursor: Any, names: Sequence[str]) -> list[Project]:
+def projects(cursor: Any, names: Sequence[str]) -> dict[str, Project]:
     """The named projects with all that their pages show, by name."""
+    known_targets = targets(cursor)
     cursor.execute(_PROJECTS, {"names": list(names)})
     rows = cursor.fetchall()
     ids = {"projects": [row.project_id for row in rows]}
@@ -166,7 +173,12 @@ def projects(cursor: Any, names: Sequence[str]) -> list[Project]:
                 builds=tuple(_build(build) for build in builds[row.version_id]),
             )
         )
-    return [Project(row.name, row.display_name, tuple(versions[row.project_id])) for row in rows]
+    return {
+        row.name: Project(
+            row.name, row.display_name, tuple(versions[row.project_id]), known_targets
+        )
+        for row in rows
+    }
 
 
 def log(cursor: Any, build_id: int) -> bytes:
@@ -179,9 +191,7 @@ def log(cursor: Any, build_id: int) -> bytes:
 
 
 def farm(cursor: Any) -> Farm:
-    """What the root pages show."""
-    cursor.execute(_OFFERED)
-    names = tuple(row.name for row in cursor.fetchall())
+    """What the start page shows."""
     cursor.execute(_COUNTS)
     counts = tuple(
         TargetCount(
@@ -194,7 +204,7 @@ def farm(cursor: Any) -> Farm:
         for row in cursor.fetchall()
     )
     cursor.execute(_RECENT, {"limit": RECENT_BUILDS})
-    return Farm(names, counts, tuple(RecentBuild(*row) for row in cursor.fetchall()))
+    return Farm(counts, tuple(RecentBuild(*row) for row in cursor.fetchall()))
 
 
 def _by_version(cursor: Any, query: str, ids: dict[str, Any]) -> defaultdict[int, list[Any]]:

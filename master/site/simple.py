@@ -27,6 +27,14 @@ _HEAD = (
 )
 
 
+def paths(folder: str) -> tuple[str, ...]:
+    """Where the web host looks for a folder's index: JSON, then HTML under both of its types.
+
+    It chooses by what a client accepts (PEP 691).
+    """
+    return tuple(f"{folder}/index.{suffix}" for suffix in ("v1_json", "v1_html", "html"))
+
+
 def root_json(names: Iterable[str]) -> bytes:
     """The list of all projects (PEP 691)."""
     return _json({"meta": _META, "projects": [{"name": name} for name in names]})

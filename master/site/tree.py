@@ -1,8 +1,8 @@
 """The site's files on the master's disk: each is there whole or not at all.
 
 The tree holds, relative to its root: simple/PROJECT/, files/PROJECT/, project/PROJECT/ and the root
-pages. A name is written beside its place and renamed; what a kill leaves of that is stale, as
-everything is that no page of its project wants.
+pages. A name is written beside its place and renamed; what a kill leaves of that is unwanted,
+as everything is that no page of its project names.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def link(root: Path, name: str, source: Path) -> bool:
     return True
 
 
-def stale(root: Path, project: str, wanted: Iterable[str]) -> list[str]:
+def unwanted(root: Path, project: str, wanted: Iterable[str]) -> list[str]:
     """What lies in a project's folders and isn't wanted; a folder without wanted files as a whole.
 
     Folders come after their content, so that the list can be removed in its order.
@@ -87,6 +87,14 @@ def projects(root: Path) -> set[str]:
         except FileNotFoundError:
             continue
     return names
+
+
+def count_folders(root: Path, name: str) -> int:
+    """How many folders are in a folder."""
+    try:
+        return sum(entry.is_dir() for entry in os.scandir(root / name))
+    except FileNotFoundError:
+        return 0
 
 
 def remove(root: Path, names: Iterable[str]) -> None:

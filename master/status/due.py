@@ -15,6 +15,7 @@ from typing import Any
 from master import config as master_config
 from master.config import Config
 from master.database import connection as db
+from master.database import notes
 from master.database.connection import Connection
 from master.jobs.retry import LONGEST_WAIT
 
@@ -33,26 +34,41 @@ SELECT EXISTS (SELECT FROM jobs WHERE state = 'leased')
                 WHERE t.active
                   AND (j.retry_at <= %(now)s OR j.retry_at > %(now)s + %(longest_wait)s))
 """
-_DIRTY = "SELECT EXISTS (SELECT FROM projects WHERE dirty_since IS NOT NULL)"
+_STALE = "SELECT EXISTS (SELECT FROM projects WHERE dirty_since IS NOT NULL)"
 # By name: to import master/site/publish.py with all that it needs would double the cost of this.
 _UNDELETED = "publish/removed.txt"
-_LAST_ROUND = "SELECT max(updated_at) FROM sync_state WHERE key = 'last_round'"
+_NOTED = "SELECT updated_at FROM sync_state WHERE key = %(key)s"
 
 
 def is_due(conn: Connection, config: Config, now: datetime) -> bool:
     """Whether jobs are due or leased, something is to be published, or it's time to look."""
-    last: datetime | None = _value(conn, _LAST_ROUND)
     return (
-        last is None
-        or not timedelta() <= now - last < AT_LEAST_EVERY
+        _is_over(conn, "last_round", AT_LEAST_EVERY, now)
         or bool(_value(conn, _WORK, {"now": now, "longest_wait": LONGEST_WAIT}))
-        or is_outdated(conn, config)
+        or _has_stale(conn, config)
     )
 
 
-def is_outdated(conn: Connection, config: Config) -> bool:
-    """Whether the farm knows more than its site shows."""
-    return bool(_value(conn, _DIRTY)) or _has_undeleted(config)
+def is_stale(conn: Connection, config: Config, now: datetime) -> bool:
+    """Whether the farm knows more than its site shows, or may know more after an hour."""
+    # The first hour begins with the first project: there may be no web host before.
+    has_published = _value(conn, _NOTED, {"key": "last_publish"}) is not None
+    return _has_stale(conn, config) or (has_published and is_hour_over(conn, now))
+
+
+def is_hour_over(conn: Connection, now: datetime) -> bool:
+    """Whether what is published once an hour is due."""
+    return _is_over(conn, "hourly_pages", timedelta(hours=1), now)
+
+
+def _is_over(conn: Connection, key: notes.Key, time: timedelta, now: datetime) -> bool:
+    noted: datetime | None = _value(conn, _NOTED, {"key": key})
+    # A clock that was set back must stop nothing.
+    return noted is None or not timedelta() <= now - noted < time
+
+
+def _has_stale(conn: Connection, config: Config) -> bool:
+    return bool(_value(conn, _STALE)) or _has_undeleted(config)
 
 
 def _has_undeleted(config: Config) -> bool:

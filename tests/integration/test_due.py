@@ -20,9 +20,14 @@ def is_due(farm: Farm) -> bool:
 
 
 def last_round(farm: Farm, seconds_ago: float) -> None:
+    noted(farm, "last_round", seconds_ago)
+
+
+def noted(farm: Farm, key: str, seconds_ago: float) -> None:
     farm.one(
-        "INSERT INTO sync_state VALUES ('last_round', '', %s) ON CONFLICT (key)"
+        "INSERT INTO sync_state VALUES (%s, '', %s) ON CONFLICT (key)"
         " DO UPDATE SET updated_at = excluded.updated_at RETURNING 1",
+        key,
         NOW - timedelta(seconds=seconds_ago),
     )
 
@@ -98,7 +103,24 @@ def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(fa
     undeleted.touch()
     assert not is_due(farm)
     with db.session(farm.config, "site") as conn:
-        assert publish.outdated(conn, farm.config) == []
+        assert publish.stale_projects(conn, farm.config) == []
+
+
+@pytest.mark.parametrize(
+    ("published_s_ago", "hour_s_ago", "stale"),
+    [(60, 3599, False), (60, 3600, True), (60, None, True), (60, -60, True), (None, None, False)],
+)
+def test_what_is_published_once_an_hour_waits_for_the_next_round(
+    farm: Farm, published_s_ago: float | None, hour_s_ago: float | None, stale: bool
+) -> None:
+    last_round(farm, 5)
+    for key, seconds_ago in (("last_publish", published_s_ago), ("hourly_pages", hour_s_ago)):
+        if seconds_ago is not None:
+            noted(farm, key, seconds_ago)
+    with db.session(farm.config, "queue") as conn:
+        assert due.is_stale(conn, farm.config, NOW) == stale
+    # There is one within a minute anyway.
+    assert not is_due(farm)
 
 
 def test_whatever_goes_wrong_the_round_is_to_say_it(monkeypatch: pytest.MonkeyPatch) -> None:

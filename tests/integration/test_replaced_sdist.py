@@ -38,7 +38,7 @@ def build(farm: Farm, forge: Forge | None = None) -> str:
 
 def offered(farm: Farm) -> list[str]:
     with farm.connect("site") as conn, conn.cursor() as cursor:
-        (project,) = queries.projects(cursor, ["demo"])
+        project = queries.projects(cursor, ["demo"])["demo"]
     return [wheel.filename for version in project.offered for wheel in version.offered]
 
 

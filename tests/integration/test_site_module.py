@@ -95,6 +95,9 @@ def test_a_wheel_that_the_store_lost_is_warned_of(
 ) -> None:
     warnings: list[str] = []
     monkeypatch.setattr(AnsibleModule, "warn", lambda _, text: warnings.append(text))
+    run()
+    run(state="published")
+    farm.project("one")
     (farm.config.store / "one" / ONE).unlink()
     result = run()
     assert not result["changed"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from psycopg2.extensions import connection
 
 from master.config import Config
 from master.database import connection as db
-from master.site import publish, tree
+from master.site import pages, publish, queries, simple, tree
+from master.site.page import Schedule
+from master.site.pages import names as names_page
 from tests.support.cluster import Cluster
 from tests.support.site import SiteFarm
 
@@ -93,12 +97,19 @@ def carry(config: Config, web: Path, lists: dict[str, int], *kinds: str) -> list
 
 
 def publish_all(conn: connection, config: Config, web: Path) -> list[str]:
-    rendered = publish.rendered(conn, config)
+    rendered = publish.render(conn, config)
     if not rendered.lists:
         return []
     done = carry(config, web, rendered.lists)
-    publish.published(conn, config)
+    publish.mark_published(conn, config)
     return done
+
+
+def an_hour_later(farm: SiteFarm) -> None:
+    farm.query(
+        """UPDATE sync_state SET updated_at = updated_at - interval '1 hour'
+           WHERE key = 'hourly_pages'"""
+    )
 
 
 def names(done: list[str]) -> set[str]:
@@ -136,9 +147,9 @@ def test_nothing_is_done_when_nothing_has_changed(
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
-    assert publish.outdated(conn, farm.config) == []
-    assert publish.rendered(conn, farm.config) == publish.Rendered([])
-    assert publish.published(conn, farm.config) == 0
+    assert publish.stale_projects(conn, farm.config) == []
+    assert publish.render(conn, farm.config) == publish.Rendered([])
+    assert publish.mark_published(conn, farm.config) == 0
 
 
 def test_only_what_changed_is_carried(farm: SiteFarm, conn: connection, web: Path) -> None:
@@ -168,16 +179,16 @@ def test_an_unchanged_project_is_rendered_to_the_same_bytes(
     assert names(publish_all(conn, farm.config, web)) == set()
 
 
-def test_what_changes_while_pages_are_carried_stays_outdated(
+def test_what_changes_while_pages_are_carried_stays_stale(
     farm: SiteFarm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     farm.built(TWO)
-    rendered = publish.rendered(conn, farm.config)
+    rendered = publish.render(conn, farm.config)
     farm.project("one")
     carry(farm.config, web, rendered.lists)
-    assert publish.published(conn, farm.config) == 1
-    assert publish.outdated(conn, farm.config) == ["one"]
+    assert publish.mark_published(conn, farm.config) == 1
+    assert publish.stale_projects(conn, farm.config) == ["one"]
 
 
 @pytest.mark.parametrize("kinds", [(), ("files",), ("files", "pages"), publish.LISTS])
@@ -190,7 +201,7 @@ def test_a_run_that_died_anywhere_is_done_again_by_the_next(
     farm.built("two-2.1-py3-none-any.whl")
     farm.query("UPDATE versions SET present = false WHERE version = '1.0'")
     farm.project("one")
-    rendered = publish.rendered(conn, farm.config)
+    rendered = publish.render(conn, farm.config)
     if kinds:
         carry(farm.config, web, rendered.lists, *kinds)
     # The run is killed here.
@@ -198,7 +209,7 @@ def test_a_run_that_died_anywhere_is_done_again_by_the_next(
     assert files(web) == files(farm.config.state_dir / "site")
     assert not (web / "files/one").exists()
     assert not (web / "simple/one").exists()
-    assert publish.outdated(conn, farm.config) == []
+    assert publish.stale_projects(conn, farm.config) == []
 
 
 def test_a_run_that_died_between_list_and_removal_removes_all_the_same(
@@ -215,7 +226,7 @@ def test_a_run_that_died_between_list_and_removal_removes_all_the_same(
 
         patch.setattr(tree, "remove", killed)
         with pytest.raises(KeyboardInterrupt):
-            publish.rendered(conn, farm.config)
+            publish.render(conn, farm.config)
     publish_all(conn, farm.config, web)
     assert files(web) == files(farm.config.state_dir / "site")
     assert not (web / "files/one").exists()
@@ -229,7 +240,7 @@ def test_what_came_back_before_it_was_deleted_there_is_not_deleted(
     before = files(web)
     farm.query("UPDATE versions SET present = false")
     farm.project("one")
-    publish.rendered(conn, farm.config)
+    publish.render(conn, farm.config)
     # Killed before anything was carried; meanwhile the version is there again.
     farm.query("UPDATE versions SET present = true")
     farm.project("one")
@@ -244,7 +255,7 @@ def test_what_was_not_deleted_there_yet_is_not_forgotten_when_its_folder_comes_b
     publish_all(conn, farm.config, web)
     farm.query("UPDATE versions SET present = false")
     farm.project("one")
-    publish.rendered(conn, farm.config)
+    publish.render(conn, farm.config)
     # Killed before anything was carried; meanwhile the project has another wheel.
     farm.built("one-1.1-py3-none-any.whl")
     publish_all(conn, farm.config, web)
@@ -347,7 +358,10 @@ def test_a_project_that_is_gone_leaves_nothing(farm: SiteFarm, conn: connection,
     for place in (site, web):
         for folder in tree.PROJECT_FOLDERS:
             shutil.copytree(place / folder / "two", place / folder / "gone")
-    assert publish.outdated(conn, farm.config) == ["gone"]
+    # Whether there are such is looked for once an hour.
+    assert publish.stale_projects(conn, farm.config) == []
+    an_hour_later(farm)
+    assert publish.stale_projects(conn, farm.config) == ["gone"]
     publish_all(conn, farm.config, web)
     assert not [name for name in (*files(web), *files(site)) if "gone" in name]
     assert files(web) == files(site)
@@ -359,15 +373,15 @@ def test_a_wheel_that_the_store_lost_holds_up_no_other_project(
     farm.built(ONE)
     farm.built(TWO)
     (farm.config.store / "one" / ONE).unlink()
-    rendered = publish.rendered(conn, farm.config)
+    rendered = publish.render(conn, farm.config)
     assert rendered.projects == ["two"]
     assert len(rendered.errors) == 1
     assert ONE in rendered.errors[0]
     carry(farm.config, web, rendered.lists)
-    publish.published(conn, farm.config)
-    assert publish.outdated(conn, farm.config) == ["one"]
+    publish.mark_published(conn, farm.config)
+    assert publish.stale_projects(conn, farm.config) == ["one"]
     # It alone is no reason to carry anything.
-    assert publish.rendered(conn, farm.config).lists == {}
+    assert publish.render(conn, farm.config).lists == {}
 
 
 def test_a_new_web_host_gets_everything(farm: SiteFarm, conn: connection, web: Path) -> None:
@@ -377,7 +391,7 @@ def test_a_new_web_host_gets_everything(farm: SiteFarm, conn: connection, web: P
     before = files(web)
     shutil.rmtree(web)
     web.mkdir()
-    assert publish.mark_outdated(conn) == 2
+    assert publish.mark_stale(conn, farm.config) == 2
     publish_all(conn, farm.config, web)
     assert files(web) == before
 
@@ -393,8 +407,8 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_done(
 
         patch.setattr(tree, "write", full)
         with pytest.raises(publish.UnwritableError, match=r"No space left.*Make room there"):
-            publish.rendered(conn, farm.config)
-    assert publish.outdated(conn, farm.config) == ["one"]
+            publish.render(conn, farm.config)
+    assert publish.stale_projects(conn, farm.config) == ["one"]
     publish_all(conn, farm.config, web)
     assert files(web) == files(farm.config.state_dir / "site")
 
@@ -410,10 +424,10 @@ def test_when_the_site_was_published_is_noted(farm: SiteFarm, conn: connection, 
 
 def test_that_publishing_is_under_way_is_noted(farm: SiteFarm, conn: connection) -> None:
     began = "SELECT count(*) FROM sync_state WHERE key = 'publish_began'"
-    publish.rendered(conn, farm.config)
+    publish.render(conn, farm.config)
     assert farm.query(began) == 0
     farm.built(ONE)
-    publish.rendered(conn, farm.config)
+    publish.render(conn, farm.config)
     assert farm.query(began) == 1
 
 
@@ -426,7 +440,7 @@ def test_a_database_that_lost_everything_takes_nothing_off_the_site(
     farm.empty()
     farm.project("new")
     with pytest.raises(publish.EmptyDatabaseError, match="restore it from its backup"):
-        publish.rendered(conn, farm.config)
+        publish.render(conn, farm.config)
     assert files(farm.config.state_dir / "site") == before
 
 
@@ -443,3 +457,131 @@ def test_a_wheel_that_a_restored_database_forgot_leaves_the_site_and_keeps_its_n
     assert not (web / "files/one").exists()
     # Recording sees there that it was given away.
     assert (farm.config.store / "one" / ONE).exists()
+
+
+def test_an_idle_farm_carries_the_pages_of_each_hour_once_an_hour(
+    farm: SiteFarm, conn: connection, web: Path
+) -> None:
+    farm.built(ONE)
+    publish_all(conn, farm.config, web)
+    (web / "style.css").write_text("of an earlier version")
+    assert publish.render(conn, farm.config).lists == {}
+    an_hour_later(farm)
+    assert publish.render(conn, farm.config).lists["root"] == 2
+    # Killed before it was carried.
+    assert names(publish_all(conn, farm.config, web)) == {"style.css"}
+    assert publish.render(conn, farm.config).lists == {}
+    assert files(web) == files(farm.config.state_dir / "site")
+
+
+def test_names_are_listed_anew_only_when_one_comes_or_goes(
+    farm: SiteFarm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def read(cursor: Any) -> tuple[str, ...]:
+        asked.append(queries.names(cursor))
+        return asked[-1]
+
+    monkeypatch.setattr(
+        names_page,
+        "PAGE",
+        replace(names_page.PAGE, read=read),
+    )
+
+    def listed() -> list[str]:
+        publish_all(conn, farm.config, web)
+        page = json.loads(files(web)["simple/index.v1_json"])
+        return [project["name"] for project in page["projects"]]
+
+    farm.built(ONE)
+    farm.job("two", "1.0")
+    assert listed() == ["one"]
+    assert len(asked) == 1
+    farm.built("one-1.1-py3-none-any.whl")
+    farm.failed("two", "1.1", "error: no")
+    an_hour_later(farm)
+    assert listed() == ["one"]
+    assert len(asked) == 1
+    farm.built(TWO)
+    assert listed() == ["one", "two"]
+    farm.query("UPDATE files SET withdrawn_at = now() WHERE filename = %(name)s", name=TWO)
+    farm.project("two")
+    assert listed() == ["one"]
+    assert len(asked) == 3
+
+
+def test_a_name_that_came_in_a_run_that_died_is_listed_by_the_next(
+    farm: SiteFarm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.built(ONE)
+    publish_all(conn, farm.config, web)
+    farm.built(TWO)
+    with monkeypatch.context() as patch:
+
+        def killed(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        # Its pages are written, and those of the site aren't.
+        patch.setattr(queries, "farm", killed)
+        patch.setattr(simple, "root_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish.render(conn, farm.config)
+    assert (farm.config.state_dir / "site/simple/two").exists()
+    # And once more, before they are carried.
+    publish.render(conn, farm.config)
+    publish_all(conn, farm.config, web)
+    assert {"name": "two"} in json.loads(files(web)["simple/index.v1_json"])["projects"]
+
+
+EXTRA = """
+from master.site.page import ProjectPage, Schedule, SitePage
+
+def versions(cursor, names):
+    cursor.execute(
+        "SELECT name, string_agg(version, ' ') AS versions FROM projects"
+        " JOIN versions USING (project_id) WHERE name = ANY(%s) GROUP BY name", (list(names),))
+    return {row.name: row for row in cursor.fetchall()}
+
+def count(cursor):
+    cursor.execute("SELECT count(*) AS versions FROM versions")
+    return cursor.fetchone()
+"""
+OF_A_PROJECT = """
+PAGE = ProjectPage(versions, lambda site, row: {
+    f"project/{row.name}/extra.html": site.html("extra.html.j2", up="../../", row=row)})
+"""
+OF_THE_SITE = """
+PAGE = SitePage(Schedule.%s, ("extra.html",), count,
+                lambda site, row: [site.html("extra.html.j2", up="", row=row)])
+"""
+
+
+@pytest.fixture
+def extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with pages beside the site's own, for one named extra."""
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    monkeypatch.setattr(pages, "__path__", [*pages.__path__, str(folder)])
+    yield folder
+    sys.modules.pop("master.site.pages.extra", None)
+
+
+@pytest.mark.parametrize("page", [OF_A_PROJECT, *(OF_THE_SITE % one.name for one in Schedule)])
+def test_a_page_is_a_file_with_its_query_template_and_schedule(
+    farm: SiteFarm, conn: connection, web: Path, extra: Path, page: str
+) -> None:
+    farm.built(ONE)
+    publish_all(conn, farm.config, web)
+    before = files(web)
+    (extra / "extra.py").write_text(EXTRA + page)
+    (extra / "extra.html.j2").write_text("{{ row.versions }} at {{ site_url }}")
+    # With the next project that is published, or the next hour, and nothing but these files.
+    farm.project("one")
+    an_hour_later(farm)
+    publish_all(conn, farm.config, web)
+    path, text = (
+        ("project/one/extra.html", b"1.0") if page == OF_A_PROJECT else ("extra.html", b"1")
+    )
+    assert files(web) == before | {path: text + b" at https://farm.example"}
+    assert files(web) == files(farm.config.state_dir / "site")

@@ -47,7 +47,7 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     farm.failed("three", "1.0", "error: no")
     farm.query("UPDATE versions SET yanked = true, yanked_reason = 'bad' WHERE version = '2.1'")
     conn = db.connect(config, "site")
-    publish.rendered(conn, config)
+    publish.render(conn, config)
     conn.close()
     (config.state_dir / "site/simple/one/.index.html.new").write_text("half")
     server = SiteServer(folder, config.state_dir / "site")
@@ -179,9 +179,22 @@ def test_plain_http_leads_to_the_site(server: SiteServer) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/simple/", f"/files/one/{ONE}", "/project/one/", "/x"])
-def test_a_page_may_run_no_script(server: SiteServer, path: str) -> None:
+def test_a_page_may_use_files_of_its_own_site_and_nothing_else(
+    server: SiteServer, path: str
+) -> None:
     headers = server.get(path).headers
-    assert headers["content-security-policy"].startswith("default-src 'none'")
+    policy = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self'",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    # Or a stranger's text, which a log is, could be run as a script of the site's own.
     assert headers["x-content-type-options"] == "nosniff"
     assert "/" not in headers["server"]
 

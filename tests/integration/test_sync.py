@@ -345,8 +345,8 @@ def test_a_project_that_the_index_deleted_is_not_offered_any_longer(
 
     def publish_all() -> list[str]:
         with farm.connect("site") as conn:
-            projects = publish.rendered(conn, farm.config).projects
-            publish.published(conn, farm.config)
+            projects = publish.render(conn, farm.config).projects
+            publish.mark_published(conn, farm.config)
         return projects
 
     publish_all()

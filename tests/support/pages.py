@@ -78,4 +78,5 @@ def demo() -> Project:
             Version("1.7", jobs=(Job("bookworm", "pending"), Job("trixie", "building"))),
             Version("1.0"),
         ),
+        (BOOKWORM, TRIXIE),
     )

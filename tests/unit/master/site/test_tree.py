@@ -49,13 +49,13 @@ def test_a_wheel_that_the_store_lost_is_named(tmp_path: Path) -> None:
         tree.link(tmp_path, "files/p/gone.whl", tmp_path / "gone.whl")
 
 
-def test_what_no_page_wants_is_stale_and_removable_in_order(tmp_path: Path) -> None:
+def test_what_no_page_wants_is_found_and_removable_in_order(tmp_path: Path) -> None:
     wanted = ["project/p/index.html", "files/p/new.whl"]
     for name in (*wanted, "files/p/old.whl", "simple/p/index.html", "project/p/log/1.txt",
                  "project/p/.index.html.new", "project/q/index.html"):  # fmt: skip
         tree.write(tmp_path, name, b"")
-    stale = tree.stale(tmp_path, "p", wanted)
-    assert set(stale) == {
+    unwanted = tree.unwanted(tmp_path, "p", wanted)
+    assert set(unwanted) == {
         "files/p/old.whl",
         "simple/p/index.html",
         "simple/p",
@@ -63,11 +63,11 @@ def test_what_no_page_wants_is_stale_and_removable_in_order(tmp_path: Path) -> N
         "project/p/log",
         "project/p/.index.html.new",
     }
-    tree.remove(tmp_path, stale)
-    tree.remove(tmp_path, stale)
+    tree.remove(tmp_path, unwanted)
+    tree.remove(tmp_path, unwanted)
     left = {name for name in files(tmp_path) if (tmp_path / name).is_file()}
     assert left == {*wanted, "project/q/index.html"}
-    assert tree.stale(tmp_path, "p", wanted) == []
+    assert tree.unwanted(tmp_path, "p", wanted) == []
     assert tree.projects(tmp_path) == {"p", "q"}
 
 

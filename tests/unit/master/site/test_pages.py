@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from master.site import people
+from master.site import pages
 from master.site.model import Farm, Project, RecentBuild, TargetCount
+from master.site.page import Site, size
+from master.site.pages import log, project, project_json, start
 from tests.support.pages import BOOKWORM, HOSTILE, MOMENT, TRIXIE, demo
 
 URL = "https://[fd00::1]"
@@ -53,21 +56,32 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def page() -> Page:
-    return Page(people.People(URL).project(demo(), [BOOKWORM, TRIXIE]))
+def site(tmp_path: Path) -> Site:
+    (tmp_path / "simple/demo-lib").mkdir(parents=True)
+    return Site(URL, tmp_path, cursor=None, templates=tuple(pages.__path__))
+
+
+def project_page(site: Site, of: Project) -> Page:
+    (content,) = project.render(site, of).values()
+    assert isinstance(content, bytes)
+    return Page(content)
 
 
 @pytest.fixture
-def start() -> Page:
+def page(site: Site) -> Page:
+    return project_page(site, demo())
+
+
+@pytest.fixture
+def start_page(site: Site) -> Page:
     farm = Farm(
-        names=("demo-lib",),
         counts=(TargetCount(BOOKWORM, built=3, failed=1), TargetCount(TRIXIE, waiting=2)),
         recent=(
             RecentBuild("demo-lib", "1.10", "trixie", "failed", HOSTILE, MOMENT),
             RecentBuild("demo-lib", "1.10", "bookworm", "built", None, MOMENT),
         ),
     )
-    return Page(people.People(URL).start(farm))
+    return Page(*start.render(site, farm))
 
 
 def test_a_project_page_says_how_to_install_it(page: Page) -> None:
@@ -93,11 +107,11 @@ def test_what_pypi_removed_is_shown_and_not_linked(page: Page) -> None:
     assert not any("demo_lib-1.8" in link for link in page.links)
 
 
-def test_strangers_text_stays_text(page: Page, start: Page) -> None:
+def test_strangers_text_stays_text(page: Page, start_page: Page, site: Site) -> None:
     assert "script" not in page.tags
-    assert "script" not in start.tags
+    assert "script" not in start_page.tags
     hostile = Project("demo-lib", HOSTILE)
-    assert "script" not in Page(people.People(URL).project(hostile, [])).tags
+    assert "script" not in project_page(site, hostile).tags
 
 
 def test_links_within_a_page_lead_somewhere(page: Page) -> None:
@@ -107,30 +121,33 @@ def test_links_within_a_page_lead_somewhere(page: Page) -> None:
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_nothing_planned_and_nothing_built_are_pages_too() -> None:
-    empty = Page(people.People(URL).project(Project("new", "New"), [BOOKWORM]))
+def test_nothing_planned_and_nothing_built_are_pages_too(site: Site) -> None:
+    empty = project_page(site, Project("new", "New", (), (BOOKWORM,)))
     assert "There is no wheel of it here yet" in empty.text
     assert "Nothing of it has been planned yet" in empty.text
-    assert "Nothing has been built yet" in Page(people.People(URL).start(Farm(()))).text
+    assert "Nothing has been built yet" in Page(*start.render(site, Farm())).text
 
 
-def test_the_start_page_says_how_to_use_the_farm(start: Page) -> None:
-    assert "python3 -m venv env\n. env/bin/activate" in start.codes
-    assert f"pip3 install --cert {BUNDLE} --extra-index-url {URL}/simple/ NAME" in start.codes
-    assert f"uv pip install --system-certs --index {URL}/simple/ NAME" in start.codes
-    assert f"[global]\nextra-index-url = {URL}/simple/\ncert = {BUNDLE}" in start.codes
-    assert "project/demo-lib/#v1.10" in start.links
+def test_the_start_page_says_how_to_use_the_farm(start_page: Page) -> None:
+    assert "python3 -m venv env\n. env/bin/activate" in start_page.codes
+    assert f"pip3 install --cert {BUNDLE} --extra-index-url {URL}/simple/ NAME" in start_page.codes
+    assert f"uv pip install --system-certs --index {URL}/simple/ NAME" in start_page.codes
+    assert f"[global]\nextra-index-url = {URL}/simple/\ncert = {BUNDLE}" in start_page.codes
+    assert "project/demo-lib/#v1.10" in start_page.links
     # Where projects' pages send who doesn't trust the farm's CA yet.
-    assert "use" in start.ids
-    assert "</script>" in start.text
+    assert "use" in start_page.ids
+    assert "All projects with a wheel: 1." in start_page.text
+    assert "</script>" in start_page.text
 
 
-def test_a_page_needs_nothing_of_another_host(page: Page, start: Page) -> None:
-    assert not [link for link in (*page.links, *start.links) if "//" in link]
+def test_a_page_needs_nothing_of_another_host(page: Page, start_page: Page) -> None:
+    assert not [link for link in (*page.links, *start_page.links) if "//" in link]
 
 
-def test_programs_find_on_the_page_what_people_do() -> None:
-    data = json.loads(people.project_json(demo(), [BOOKWORM, TRIXIE]))
+def test_programs_find_on_the_page_what_people_do(site: Site) -> None:
+    (content,) = project_json.render(site, demo()).values()
+    assert isinstance(content, bytes)
+    data = json.loads(content)
     assert [target["name"] for target in data["targets"]] == ["bookworm", "trixie"]
     assert [version["version"] for version in data["versions"]] == ["1.10", "1.9", "1.8", "1.7"]
     newest = data["versions"][0]
@@ -158,11 +175,11 @@ LOGS = [
 
 @pytest.mark.parametrize(("raw", "clean"), LOGS)
 def test_a_log_steers_no_terminal(raw: str, clean: str) -> None:
-    assert people.log_text(raw.encode()).decode() == clean
+    assert log.text(raw.encode()).decode() == clean
 
 
 def test_a_log_that_is_no_utf8_is_shown_all_the_same() -> None:
-    assert people.log_text(b"\xff!") == "\ufffd!".encode()
+    assert log.text(b"\xff!") == "\ufffd!".encode()
 
 
 @pytest.mark.parametrize(
@@ -171,4 +188,4 @@ def test_a_log_that_is_no_utf8_is_shown_all_the_same() -> None:
      (999_500, "1.0 MB"), (12_000_000, "12 MB"), (999_500_000, "1.0 GB"), (2.5e12, "2500.0 GB")],
 )  # fmt: skip
 def test_a_size_has_a_unit_that_people_can_read(size_bytes: int, text: str) -> None:
-    assert people.size(size_bytes) == text
+    assert size(size_bytes) == text
