@@ -22,8 +22,9 @@ from master.jobs import retry
 from master.jobs.policy import COVERED, SAME_AS, is_compiled
 from master.key import Key
 from master.results import result as results
-from master.results import retag, sql, verify
+from master.results import sql, verify
 from master.results.refused import WheelRefusedError
+from master.results.repack import Packed, repack
 from master.results.result import Result
 from master.results.store import Intent, Store, remove_any
 from master.targets.tags import Target, serves
@@ -91,17 +92,9 @@ class Recorder:
             raise
         target = Target(**{name: getattr(job, name) for name in Target.__dataclass_fields__})
         result = results.read(folder, key, job.leased_at, now)
-        wheel, path = None, folder
-        if result.wheel:
-            path = folder / result.wheel.filename
-            try:
-                wheel = verify.verify(path, self._expected(job, target, result.wheel))
-            except WheelRefusedError as error:
-                reason = f"wheel refused: {line(str(error))}"
-                result = replace(result, wheel=None, reason=reason)
         arrival = _Arrival(parsed, job, target, result, results.read_log(folder), now)
         try:
-            recorded = self._end(arrival, wheel, path)
+            recorded = self._end(arrival, folder)
         except OSError as error:
             raise _no_room(error, self._config.state_dir) from error
         except psycopg2.errors.DiskFull as error:
@@ -113,17 +106,18 @@ class Recorder:
         self._store.forget(key)
         return recorded
 
-    def _end(self, arrival: _Arrival, wheel: verify.Wheel | None, path: Path) -> Recorded:
+    def _end(self, arrival: _Arrival, folder: Path) -> Recorded:
         """Ends the job, with the wheel if there is one and it can be kept."""
-        key, reason = str(arrival.key), arrival.result.reason
-        if wheel is not None:
+        key, reason, sent = str(arrival.key), arrival.result.reason, arrival.result.wheel
+        if sent is not None:
             try:
-                cover = self._cover_of(arrival, wheel)
-                if cover:
-                    self._skip(arrival, SAME_AS + cover)
-                    return Recorded(key, "skipped", SAME_AS + cover, None)
-                return Recorded(key, "built", None, self._publish(arrival, wheel, path))
-            except (retag.RetagError, psycopg2.DataError, psycopg2.IntegrityError) as error:
+                with verify.opened(folder / sent.filename, self._expected(arrival, sent)) as wheel:
+                    cover = self._cover_of(arrival, wheel)
+                    if cover:
+                        self._skip(arrival, SAME_AS + cover)
+                        return Recorded(key, "skipped", SAME_AS + cover, None)
+                    return Recorded(key, "built", None, self._publish(arrival, wheel))
+            except (WheelRefusedError, psycopg2.DataError, psycopg2.IntegrityError) as error:
                 # This one's fault, and the results behind it must not wait for it.
                 reason = f"wheel refused: {line(str(error))}"
                 arrival = replace(
@@ -158,11 +152,11 @@ class Recorder:
             raise RefusedError(f"the job is leased to {job.builder}")
         return job
 
-    def _expected(self, job: Any, target: Target, sent: results.SentWheel) -> verify.Expected:
+    def _expected(self, arrival: _Arrival, sent: results.SentWheel) -> verify.Expected:
         return verify.Expected(
-            project=job.project,
-            version=job.version,
-            target=target,
+            project=arrival.job.project,
+            version=arrival.job.version,
+            target=arrival.target,
             filename=sent.filename,
             size_bytes=sent.size_bytes,
             sha256=sent.sha256,
@@ -200,16 +194,17 @@ class Recorder:
             self._lock(cursor, bound)
             cursor.execute(sql.WAIT, bound)
 
-    def _publish(self, arrival: _Arrival, wheel: verify.Wheel, path: Path) -> str:
+    def _publish(self, arrival: _Arrival, wheel: verify.Wheel) -> str:
         """Puts the wheel into the store and its build into the database; returns its name."""
-        wheel, path = self._renamed(arrival, wheel, path)
+        wheel = replace(wheel, filename=self._name(arrival, wheel))
         intent = Intent(str(arrival.key), arrival.job.project, wheel.filename)
         try:
             self._store.begin(intent)
-            self._store.put(intent, path, wheel.metadata)
+            packed = repack(wheel, self._store.workshop(intent.key))
+            self._store.put(intent, packed.path, wheel.metadata)
             with db.transaction(self._conn) as cursor:
                 build_id = self._insert(cursor, arrival)
-                self._insert_file(cursor, arrival, build_id, wheel)
+                self._insert_file(cursor, arrival, build_id, wheel, packed)
                 if wheel.serves_every_platform:
                     self._cover(cursor, arrival, wheel)
         except (Exception, KeyboardInterrupt):
@@ -219,10 +214,8 @@ class Recorder:
             raise
         return wheel.filename
 
-    def _renamed(
-        self, arrival: _Arrival, wheel: verify.Wheel, path: Path
-    ) -> tuple[verify.Wheel, Path]:
-        """The wheel under a name that none had before it, and that no older release's pip takes.
+    def _name(self, arrival: _Arrival, wheel: verify.Wheel) -> str:
+        """One that no wheel had before it, and that no older release's pip takes.
 
         With a build tag, and with its own interpreter for all that its author said, if need be.
         """
@@ -235,16 +228,8 @@ class Recorder:
         names = ("-".join([project, version, *b, interpreter, abi, platform]) for b in builds)
         filename = next((name for name in names if not self._is_taken(job.project, name)), None)
         if filename is None:
-            raise retag.RetagError(f"{wheel.filename} has been built {MAX_BUILD_TAGS} times")
-        if filename == wheel.filename:
-            return wheel, path
-        workshop = self._store.workshop(str(arrival.key))
-        tagged = retag.retagged(path, wheel.filename, wheel.dist_info, filename, workshop)
-        sent = results.SentWheel(tagged.name, *_facts(tagged))
-        try:
-            return verify.verify(tagged, self._expected(job, target, sent)), tagged
-        except WheelRefusedError as error:
-            raise retag.RetagError(f"{tagged.name} isn't right: {error}") from error
+            raise WheelRefusedError(f"{wheel.filename} has been built {MAX_BUILD_TAGS} times")
+        return filename
 
     def _serves_older(self, target: Target, wheel: verify.Wheel) -> bool:
         """Whether an older release's pip would take it, too (abi3), whose C library it may lack.
@@ -307,7 +292,12 @@ class Recorder:
             raise RefusedError("its lease ended while it was looked through")
 
     def _insert_file(
-        self, cursor: Cursor, arrival: _Arrival, build_id: int, wheel: verify.Wheel
+        self,
+        cursor: Cursor,
+        arrival: _Arrival,
+        build_id: int,
+        wheel: verify.Wheel,
+        packed: Packed,
     ) -> None:
         cursor.execute(
             sql.FILE,
@@ -315,8 +305,8 @@ class Recorder:
                 "build_id": build_id,
                 "version_id": arrival.job.version_id,
                 "filename": wheel.filename,
-                "size_bytes": wheel.size_bytes,
-                "sha256": wheel.sha256,
+                "size_bytes": packed.size_bytes,
+                "sha256": packed.sha256,
                 "metadata_sha256": wheel.metadata_sha256,
                 "requires_python": wheel.requires_python,
                 "serves_every_platform": wheel.serves_every_platform,
@@ -366,11 +356,6 @@ class Recorder:
         for folder in self._config.incoming.glob("*/*"):
             if (folder.parent.name, folder.name) not in waited:
                 remove_any(folder)
-
-
-def _facts(path: Path) -> tuple[int, str]:
-    with verify.regular_file(path) as file:
-        return verify.digest(file)
 
 
 def _no_room(error: OSError, state_dir: Path) -> Exception:

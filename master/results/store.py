@@ -1,7 +1,8 @@
 """The verified wheels on the master's disk: PROJECT/FILENAME, its METADATA beside it (PEP 658).
 
 A wheel is here if and only if its build is recorded. The database can't put a file here, so a
-file's way is: an intent is written, the wheel is linked in, the database commits, the intent goes.
+file's way is: an intent is written, the wheel is packed beside it and linked in, the database
+commits, the intent goes.
 Cut off anywhere, the intent is still there, and the database says whether the wheel stays.
 
 A database that is restored from an older backup forgets wheels that are here. They stay, so that

@@ -6,13 +6,15 @@ the file name is used, after it was found to say what the wheel says itself.
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import io
 import os
 import re
 import stat
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +38,7 @@ from packaging.version import InvalidVersion, Version
 
 from master.fleet.reported import line
 from master.results import elf
-from master.results.archive import Archive, Entry
+from master.results.archive import Archive
 from master.results.refused import WheelRefusedError
 from master.targets.tags import ANY, Target, is_pure, serves
 
@@ -63,7 +65,6 @@ _ANY_PYTHON = re.compile(r"[a-z]{2}[0-9]+")
 _MODULE = re.compile(
     r"([^\W\d]\w*\.(abi3|cpython-\w+(-arm-linux-gnueabihf)?)|(?!lib)[^\W\d]\w*)\.so"
 )
-_HASHES = ("sha256", "sha384", "sha512")  # PEP 427: sha256 or better
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Wheel:
-    """What was found out about a wheel that is fit to be published."""
+    """What was found out about a wheel from its names and headers; repack checks the contents."""
 
     filename: str
-    """As it is called from here on: computed from the job and the tags."""
-    size_bytes: int
-    sha256: str
+    """As it will be published: at first, as computed from the job and the tags."""
     tags: frozenset[Tag]
     metadata: bytes
     requires_python: str | None
@@ -96,6 +95,11 @@ class Wheel:
     """Paths of its ELF files that are for a Pi: libraries, programs and what else there is."""
     dist_info: str
     """The folder of its METADATA."""
+    headers: Message
+    """Of WHEEL."""
+    record: dict[str, tuple[str, str]]
+    """Hash and size of each file but RECORD itself, as RECORD has them."""
+    archive: Archive
 
     @property
     def metadata_sha256(self) -> str:
@@ -112,48 +116,54 @@ class Wheel:
         return is_pure(self.tags) and not self.libraries
 
 
-def verify(path: Path, expected: Expected) -> Wheel:
-    """The facts of the wheel at path.
+@contextmanager
+def opened(path: Path, expected: Expected) -> Iterator[Wheel]:
+    """Judge the wheel at path by its names and headers, and keep it open for repack to copy.
 
     Raises WheelRefusedError, and OSError when it can't be read.
     """
+    with regular_file(path) as file:
+        yield _verify(file, expected)
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Refuse a wheel at which zipfile or a parser fails."""
     try:
-        return _verify(path, expected)
-    except (ValueError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
+        yield
+    except (
+        *(ValueError, ArithmeticError, LookupError, TypeError, RuntimeError, EOFError),
+        *(zipfile.BadZipFile, zlib.error, struct.error),
+    ) as error:
         # What is parsed here is a stranger's, and so are the ways in which a parser can fail.
         why = line(f"{type(error).__name__}: {error}")
         raise WheelRefusedError(f"it can't be understood: {why}") from error
 
 
-def _verify(path: Path, expected: Expected) -> Wheel:
-    with regular_file(path) as file:
-        size_bytes = os.fstat(file.fileno()).st_size
-        if size_bytes > expected.max_bytes:
-            raise WheelRefusedError(f"it has {size_bytes} bytes, and may have {expected.max_bytes}")
-        size_bytes, sha256 = digest(file)
-        if (size_bytes, sha256) != (expected.size_bytes, expected.sha256):
-            raise WheelRefusedError(
-                "what arrived isn't what the builder says it sent (size or sha256)"
-            )
-        build, tags = _check_filename(expected)
-        filename = _filename(expected)
-        archive = Archive(file)
-        info = _dist_info(archive, expected)
-        metadata = archive.read(f"{info}/METADATA", MAX_METADATA_BYTES)
-        headers = _check_metadata(metadata, expected)
-        _check_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, tags)
-        record = _record(archive.read(f"{info}/RECORD", MAX_RECORD_BYTES), archive)
-        native = _check_contents(archive, f"{info}/RECORD", record)
+@understood()
+def _verify(file: BinaryIO, expected: Expected) -> Wheel:
+    size_bytes = os.fstat(file.fileno()).st_size
+    if size_bytes > expected.max_bytes:
+        raise WheelRefusedError(f"it has {size_bytes} bytes, and may have {expected.max_bytes}")
+    if digest(file) != (expected.size_bytes, expected.sha256):
+        raise WheelRefusedError("what arrived isn't what the builder says it sent (size or sha256)")
+    build, tags = _check_filename(expected)
+    filename = _filename(expected)
+    archive = Archive(file, size_bytes)
+    info = _dist_info(archive, expected)
+    metadata = archive.read(f"{info}/METADATA", MAX_METADATA_BYTES)
+    headers = _check_metadata(metadata, expected)
     return Wheel(
         filename=filename,
-        size_bytes=size_bytes,
-        sha256=sha256,
         tags=tags,
         metadata=metadata,
         requires_python=_requires_python(headers),
         dependencies=_dependencies(headers),
-        native=native,
+        headers=_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, tags),
+        record=_record(archive, f"{info}/RECORD"),
+        native=tuple(sorted(path for path in archive.files if _is_native(archive, path))),
         dist_info=info,
+        archive=archive,
     )
 
 
@@ -227,7 +237,7 @@ def _filename(expected: Expected) -> str:
 
 
 def _dist_info(archive: Archive, expected: Expected) -> str:
-    tops = {entry.name.split("/")[0] for entry in archive.entries if "/" in entry.name}
+    tops = {path.split("/")[0] for path in archive.files if "/" in path}
     found = sorted(top for top in tops if top.endswith(".dist-info"))
     if len(found) != 1:
         raise WheelRefusedError(f"it has {len(found)} .dist-info folders, and must have one")
@@ -280,7 +290,7 @@ def _headers(data: bytes) -> dict[str, list[str]]:
     return headers
 
 
-def _check_wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> None:
+def _wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> Message:
     message: Message = BytesParser().parsebytes(data, headersonly=True)
     if str(message.get("Wheel-Version", "")).strip().split(".")[0] != "1":
         raise WheelRefusedError("its WHEEL isn't of the format 1")
@@ -298,18 +308,24 @@ def _check_wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> Non
     number = "".join(map(str, build))
     if str(message.get("Build", "")).strip() != number:
         raise WheelRefusedError("its WHEEL and its name differ in the build tag")
+    return message
 
 
-def _record(data: bytes, archive: Archive) -> dict[str, tuple[str, str]]:
-    """Hash and size of each path in RECORD (PEP 376), all of which are in the archive."""
+def _record(archive: Archive, path: str) -> dict[str, tuple[str, str]]:
+    """Return hash and size of each path in RECORD (PEP 376), which are those of the archive."""
     record: dict[str, tuple[str, str]] = {}
-    for row in _rows(data):
+    for row in _rows(archive.read(path, MAX_RECORD_BYTES)):
         if len(row) != 3 or row[0] in record:
             raise WheelRefusedError(f"its RECORD has a wrong or double line for {row[0][:100]!a}")
         # Asked here, so that no more is kept than the archive has entries.
-        if row[0] not in archive:
+        if row[0] not in archive.files:
             raise WheelRefusedError(f"its RECORD has {row[0][:100]!a}, which isn't there")
         record[row[0]] = (row[1], row[2])
+    if record.pop(path, ("", "")) != ("", ""):
+        raise WheelRefusedError("its RECORD has a hash of itself")
+    missing = archive.files.keys() - record.keys() - {path}
+    if missing:
+        raise WheelRefusedError(f"{min(missing)!a} isn't in its RECORD")
     return record
 
 
@@ -327,47 +343,14 @@ def _rows(data: bytes) -> Iterator[list[str]]:
         raise WheelRefusedError("its RECORD is no CSV file in UTF-8") from error
 
 
-def _check_contents(
-    archive: Archive, record_path: str, record: dict[str, tuple[str, str]]
-) -> tuple[str, ...]:
-    """Reads every file against RECORD, and returns the paths of the ELF files for a Pi."""
-    native = []
-    listed = dict(record)
-    if listed.pop(record_path, None) not in (None, ("", "")):
-        raise WheelRefusedError("its RECORD has a hash of itself")
-    for entry in archive.files:
-        if entry.name == record_path:
-            b"".join(archive.chunks(entry))  # already read; here for the CRC
-            continue
-        if entry.name not in listed:
-            raise WheelRefusedError(f"{entry.name!a} isn't in its RECORD")
-        digest, size = listed.pop(entry.name)
-        if _check_entry(archive, entry, digest, size):
-            native.append(entry.name)
-    if listed:
-        raise WheelRefusedError(f"its RECORD has {min(listed)[:100]!a}, which isn't there")
-    return tuple(sorted(native))
-
-
-def _check_entry(archive: Archive, entry: Entry, digest: str, size: str) -> bool:
-    """Checks one file against its line in RECORD; whether it is an ELF file for a Pi."""
-    algorithm, _, value = digest.partition("=")
-    if algorithm not in _HASHES:
-        raise WheelRefusedError(f"{entry.name!a} has no sha256 in its RECORD")
-    if size not in {"", str(entry.size_bytes)}:
-        raise WheelRefusedError(f"{entry.name!a} has another size in its RECORD")
-    hasher = hashlib.new(algorithm)
-    head = b""
-    for chunk in archive.chunks(entry):
-        hasher.update(chunk)
-        head += chunk[: elf.HEADER_BYTES - len(head)]
-    if base64.urlsafe_b64encode(hasher.digest()).decode().rstrip("=") != value.rstrip("="):
-        raise WheelRefusedError(f"{entry.name!a} has another hash in its RECORD")
+def _is_native(archive: Archive, path: str) -> bool:
+    """Return whether it is an ELF file for a Pi."""
+    head = archive.head(path, elf.HEADER_BYTES)
     if not head.startswith(elf.MAGIC):
         return False
     trouble = elf.trouble(head)
-    if trouble and _is_imported(entry.name):
-        raise WheelRefusedError(f"{entry.name!a} {trouble}")
+    if trouble and _is_imported(path):
+        raise WheelRefusedError(f"{path!a} {trouble}")
     return not trouble
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from master.results import verify
+from master.results import record, verify
 from tests.support.farm import Farm, said, upstream
-from tests.support.wheels import Forge
+from tests.support.wheels import Forge, digest, elf
 
 
 def metadata(*lines: str) -> str:
@@ -105,16 +106,29 @@ def test_a_wheel_as_its_author_spells_it_gets_a_build_tag(
     assert farm.record(key).filename == "demo-1.0-1-cp311-cp311-linux_armv7l.whl"
 
 
-def test_a_build_tag_that_cant_be_given_fails_its_build_alone(farm: Farm, key: str) -> None:
+def test_a_build_tag_that_cant_be_given_fails_its_build_alone(
+    farm: Farm, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "MAX_BUILD_TAGS", 1)
     farm.send("pi1", key, Forge())
     farm.record(key)
     farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL")
     (key,) = farm.keys("pi1")
-    padded = Forge(record=lambda text: text.replace(",0\n", "=,0\n"))
-    farm.send("pi1", key, padded)
-    recorded = farm.record(key)
-    assert recorded.reason.startswith("wheel refused: demo-1.0-cp311-cp311-linux_armv7l.whl can't")
+    farm.send("pi1", key, Forge())
+    assert farm.record(key).reason == (
+        "wheel refused: demo-1.0-cp311-cp311-linux_armv7l.whl has been built 1 times"
+    )
     assert farm.differences() == []
+
+
+def test_contents_that_lie_fail_their_build_alone_with_nothing_left(farm: Farm, key: str) -> None:
+    """That is found out when half of the wheel is written."""
+    swapped = Forge(record=lambda text: text.replace(digest(elf()), digest(b"other")))
+    odd_and_honest(farm, key, swapped)
+    assert farm.value("SELECT reason FROM jobs WHERE state = 'failed'") == (
+        "wheel refused: 'demo/_c.so' has another hash in its RECORD"
+    )
+    assert list(farm.config.intents.iterdir()) == []
 
 
 def test_trouble_of_an_unknown_kind_holds_up_nothing_else(
@@ -124,14 +138,14 @@ def test_trouble_of_an_unknown_kind_holds_up_nothing_else(
     (other,) = farm.claim({"pi1": "bookworm", "pi2": "bookworm"})["pi2"].leased
     farm.send("pi1", key, Forge())
     farm.send("pi2", other, Forge(project="honest"))
-    real = verify.verify
+    real = verify.opened
 
-    def breaks(path: Path, expected: verify.Expected) -> verify.Wheel:
+    def breaks(path: Path, expected: verify.Expected) -> AbstractContextManager[verify.Wheel]:
         if expected.project == "demo":
             raise AssertionError("never seen before")
         return real(path, expected)
 
-    monkeypatch.setattr(verify, "verify", breaks)
+    monkeypatch.setattr(verify, "opened", breaks)
     gathered = farm.gather(pi1=said(done=[key]), pi2=said(done=[other]))
     assert [one.key for one in gathered.recorded] == [other]
     assert [(one.key, one.reason) for one in gathered.refused] == [

@@ -9,7 +9,10 @@ import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from master.results.repack import Packed, repack
+from master.results.verify import Expected, Wheel, opened
 from master.targets.tags import Target
 
 BOOKWORM = Target(1, "bookworm", "3.11", "cp311", "cp311", "linux_armv7l")
@@ -98,3 +101,31 @@ class Forge:
 def digest(data: bytes, algorithm: str = "sha256") -> str:
     raw = hashlib.new(algorithm, data).digest()
     return f"{algorithm}={base64.urlsafe_b64encode(raw).decode().rstrip('=')}"
+
+
+def expected(data: bytes, filename: str) -> Expected:
+    """What the job asks for, and what the builder says it sent."""
+    return Expected(
+        project="demo",
+        version="1.0",
+        target=BOOKWORM,
+        filename=filename,
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        max_bytes=64 << 20,
+    )
+
+
+def examine(
+    tmp_path: Path, data: bytes, filename: str, change: Callable[[Expected], Expected] = lambda e: e
+) -> tuple[Wheel, Packed]:
+    """What the master finds out about a wheel, and what it makes of it."""
+    path = tmp_path / "sent.whl"
+    path.write_bytes(data)
+    with opened(path, change(expected(data, filename))) as wheel:
+        return wheel, repack(wheel, tmp_path)
+
+
+def unpacked(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}

@@ -2,53 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import stat
 import struct
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from master.results import archive
 from master.results.refused import WheelRefusedError
-from master.results.verify import MAX_RECORD_BYTES, Expected, Wheel, verify
-from tests.support.wheels import BOOKWORM, Forge, digest, elf
+from master.results.verify import MAX_RECORD_BYTES, Expected, Wheel, opened
+from tests.support.wheels import Forge, digest, elf, examine, expected
 
 
-def examine(
+def verified(
     tmp_path: Path, data: bytes, filename: str, change: Callable[[Expected], Expected] = lambda e: e
 ) -> Wheel:
-    path = tmp_path / "sent.whl"
-    path.write_bytes(data)
-    expected = Expected(
-        project="demo",
-        version="1.0",
-        target=BOOKWORM,
-        filename=filename,
-        size_bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        max_bytes=1 << 20,
-    )
-    return verify(path, change(expected))
+    return examine(tmp_path, data, filename, change)[0]
 
 
 def refused(tmp_path: Path, forge: Forge, data: bytes | None = None) -> str:
     with pytest.raises(WheelRefusedError) as caught:
-        examine(tmp_path, forge.bytes() if data is None else data, forge.filename)
+        verified(tmp_path, forge.bytes() if data is None else data, forge.filename)
     return str(caught.value)
 
 
 def test_an_honest_wheel_is_found_out_about(tmp_path: Path) -> None:
     forge = Forge()
-    wheel = examine(tmp_path, forge.bytes(), forge.filename)
+    wheel = verified(tmp_path, forge.bytes(), forge.filename)
     assert wheel.filename == "demo-1.0-cp311-cp311-linux_armv7l.whl"
-    assert wheel.size_bytes == len(forge.bytes())
-    assert wheel.sha256 == hashlib.sha256(forge.bytes()).hexdigest()
     assert wheel.metadata == forge.contents()["demo-1.0.dist-info/METADATA"]
     assert wheel.requires_python == ">=3.9"
     assert wheel.dependencies == ("some-thing",)
@@ -75,19 +63,19 @@ def test_an_honest_wheel_is_found_out_about(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_tags_that_the_target_can_install_are_taken(tmp_path: Path, tag: str, method: int) -> None:
     forge = Forge(tag=tag, files={"demo.py": b"x = 1\n" * 1000}, method=method)
-    wheel = examine(tmp_path, forge.bytes(), forge.filename)
+    wheel = verified(tmp_path, forge.bytes(), forge.filename)
     assert wheel.filename == f"demo-1.0-{tag}.whl"
     assert wheel.serves_every_platform == tag.endswith("-any")
 
 
 def test_a_wheel_for_any_platform_that_holds_a_library_serves_its_own_only(tmp_path: Path) -> None:
     forge = Forge(tag="py3-none-any")
-    assert not examine(tmp_path, forge.bytes(), forge.filename).serves_every_platform
+    assert not verified(tmp_path, forge.bytes(), forge.filename).serves_every_platform
 
 
 def test_its_name_is_computed_from_the_job(tmp_path: Path) -> None:
     forge = Forge(project="De.Mo", version="1.0.0", info="De.Mo-1.0.0.dist-info")
-    wheel = examine(tmp_path, forge.bytes(), forge.filename, lambda e: replace(e, project="de-mo"))
+    wheel = verified(tmp_path, forge.bytes(), forge.filename, lambda e: replace(e, project="de-mo"))
     assert wheel.filename == "de_mo-1.0-cp311-cp311-linux_armv7l.whl"
 
 
@@ -114,7 +102,7 @@ def test_folders_streamed_entries_and_better_hashes_are_taken(tmp_path: Path) ->
         for name, data in forge.contents().items():
             archive.writestr(name, data)
     pipe.file.close()
-    assert examine(tmp_path, path.read_bytes(), forge.filename).libraries == ("demo/_c.so",)
+    assert verified(tmp_path, path.read_bytes(), forge.filename).libraries == ("demo/_c.so",)
 
 
 # What its name, its tags and its own files say
@@ -224,6 +212,10 @@ NOT_ITSELF = {
         Forge(record=lambda text: text.replace(digest(b""), digest(b"other"))),
         "'demo/__init__.py' has another hash",
     ),
+    "with a wrong hash of WHEEL in RECORD": (
+        Forge(record=lambda text: text.replace("/WHEEL,sha256=", "/WHEEL,sha256=x")),
+        "'demo-1.0.dist-info/WHEEL' has another hash",
+    ),
     "with a wrong size in RECORD": (
         Forge(record=lambda text: text.replace(f"{digest(b'')},0", f"{digest(b'')},1")),
         "has another size",
@@ -310,7 +302,7 @@ def test_code_for_other_processors_is_data(
     tmp_path: Path, tag: str, path: str, data: bytes
 ) -> None:
     forge = Forge(tag=tag, files={"demo/__init__.py": b"", path: data})
-    wheel = examine(tmp_path, forge.bytes(), forge.filename)
+    wheel = verified(tmp_path, forge.bytes(), forge.filename)
     assert wheel.native == ()
     assert wheel.serves_every_platform == tag.endswith("-any")
 
@@ -329,7 +321,7 @@ def test_of_what_is_for_a_pi_libraries_keep_a_wheel_to_its_release(
     tmp_path: Path, path: str, *, loaded: bool
 ) -> None:
     forge = Forge(tag="py3-none-any", files={"demo/__init__.py": b"", path: elf()})
-    wheel = examine(tmp_path, forge.bytes(), forge.filename)
+    wheel = verified(tmp_path, forge.bytes(), forge.filename)
     assert wheel.native == (path,)
     assert wheel.serves_every_platform is not loaded
 
@@ -339,7 +331,7 @@ def test_the_body_of_metadata_is_not_read(tmp_path: Path) -> None:
     metadata = forge.contents()["demo-1.0.dist-info/METADATA"].decode()
     mail = "Content-Type: message/rfc822\n\n"
     forge.metadata = metadata.replace("\n\n", f"\n{mail * 5000}")
-    wheel = examine(tmp_path, forge.bytes(), forge.filename)
+    wheel = verified(tmp_path, forge.bytes(), forge.filename)
     assert wheel.requires_python == ">=3.9"
     assert wheel.dependencies == ("some-thing",)
 
@@ -348,7 +340,7 @@ def test_a_requirement_that_is_too_long_is_left_out(tmp_path: Path) -> None:
     forge = Forge()
     metadata = forge.contents()["demo-1.0.dist-info/METADATA"].decode()
     forge.metadata = "Requires-Dist: long" + ",".join([">=1"] * 3000) + "\n" + metadata
-    assert examine(tmp_path, forge.bytes(), forge.filename).dependencies == ("some-thing",)
+    assert verified(tmp_path, forge.bytes(), forge.filename).dependencies == ("some-thing",)
 
 
 @pytest.mark.parametrize("row", ["x" * 100 + "{},,\n", "ab,"], ids=["rows", "fields"])
@@ -369,17 +361,15 @@ def test_the_largest_record_takes_little_memory(tmp_path: Path, row: str) -> Non
 def test_a_library_of_any_size_is_checked_without_writing_a_file(tmp_path: Path) -> None:
     """With a full /tmp, it would be tried again in each round, and nobody told."""
     forge = Forge(files={"demo/_c.so": elf() + bytes(10 << 20)})
+    path = tmp_path / "sent.whl"
+    path.write_bytes(forge.bytes())
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def forbid_writing(expected: Expected) -> Expected:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-        return expected
-
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
-        wheel = examine(tmp_path, forge.bytes(), forge.filename, forbid_writing)
+        with opened(path, expected(forge.bytes(), forge.filename)) as wheel:
+            assert wheel.libraries == ("demo/_c.so",)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert wheel.libraries == ("demo/_c.so",)
 
 
 # What arrived
@@ -392,13 +382,13 @@ def test_what_arrived_is_what_was_sent(tmp_path: Path) -> None:
         lambda e: replace(e, sha256="0" * 64),
     ):
         with pytest.raises(WheelRefusedError, match="isn't what the builder says"):
-            examine(tmp_path, forge.bytes(), forge.filename, change)
+            verified(tmp_path, forge.bytes(), forge.filename, change)
 
 
 def test_a_wheel_may_not_be_too_large(tmp_path: Path) -> None:
     forge = Forge()
     with pytest.raises(WheelRefusedError, match="and may have 10"):
-        examine(tmp_path, forge.bytes(), forge.filename, lambda e: replace(e, max_bytes=10))
+        verified(tmp_path, forge.bytes(), forge.filename, lambda e: replace(e, max_bytes=10))
 
 
 @pytest.mark.parametrize(
@@ -416,7 +406,7 @@ def test_a_wheel_may_not_be_too_large(tmp_path: Path) -> None:
 )
 def test_a_name_that_is_none_of_a_wheel_is_refused(tmp_path: Path, filename: str) -> None:
     with pytest.raises(WheelRefusedError, match="no name of a wheel"):
-        examine(tmp_path, Forge().bytes(), filename)
+        verified(tmp_path, Forge().bytes(), filename)
 
 
 @pytest.mark.parametrize("make", ["link", "pipe", "folder", "nothing"])
@@ -431,9 +421,11 @@ def test_only_a_plain_file_is_read(tmp_path: Path, make: str) -> None:
             os.mkfifo(path)
         case "folder":
             path.mkdir()
-    expected = Expected("demo", "1.0", BOOKWORM, forge.filename, 1, "0" * 64, 1 << 20)
-    with pytest.raises(WheelRefusedError, match=r"didn't arrive|no plain file"):
-        verify(path, expected)
+    with (
+        pytest.raises(WheelRefusedError, match=r"didn't arrive|no plain file"),
+        opened(path, expected(b"", forge.filename)),
+    ):
+        pass
 
 
 # The zip itself
@@ -448,21 +440,13 @@ def make_link(info: zipfile.ZipInfo) -> None:
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
 
 
-def add_comment(info: zipfile.ZipInfo) -> None:
-    info.comment = b"x"
-
-
-def zip64_extra(info: zipfile.ZipInfo) -> None:
-    info.extra = struct.pack("<2HQ", 1, 8, 0)
-
-
 BAD_ZIP = {
-    "an absolute path": (Forge(files={"/etc/passwd": b""}), "no safe path"),
-    "a path that leads out": (Forge(files={"demo/../../x": b""}), "no safe path"),
-    "a path on another drive": (Forge(files={"C:x": b""}), "no safe path"),
-    "a path with a backslash": (Forge(files={"..\\x": b""}), "no safe path"),
-    "a path with a line feed": (Forge(files={"a\nb": b""}), "no safe path"),
-    "a path with an empty part": (Forge(files={"a//b": b""}), "no safe path"),
+    "an absolute path": (Forge(files={"/etc/passwd": b""}), "not a safe path"),
+    "a path that leads out": (Forge(files={"demo/../../x": b""}), "not a safe path"),
+    "a path on another drive": (Forge(files={"C:x": b""}), "not a safe path"),
+    "a path with a backslash": (Forge(files={"..\\x": b""}), "not a safe path"),
+    "a path with a line feed": (Forge(files={"a\nb": b""}), "not a safe path"),
+    "a path with an empty part": (Forge(files={"a//b": b""}), "not a safe path"),
     "a file that is a folder, too": (Forge(files={"a": b"", "a/b": b""}), "a file and a folder"),
     "… with names between the two": (
         Forge(files={"d/a": b"", "d/a!": b"", "d/a.b/c": b"", "d/a/b/c": b""}),
@@ -470,8 +454,6 @@ BAD_ZIP = {
     ),
     "a path that is too long": (Forge(files={"a/" * 600 + "b": b""}), "too long"),
     "a link": (Forge(entry=make_link), "is a link"),
-    "a comment on an entry": (Forge(entry=add_comment), "has a comment"),
-    "a zip64 field": (Forge(entry=zip64_extra), "zip64"),
     "bzip2": (Forge(method=zipfile.ZIP_BZIP2), "packed by method 12"),
     "LZMA": (Forge(method=zipfile.ZIP_LZMA), "method 14|not plain"),
     "a bomb": (Forge(files={"zeros": bytes(65 << 20)}), "would unpack to"),
@@ -481,7 +463,7 @@ BAD_ZIP = {
 @pytest.mark.parametrize(("forge", "why"), BAD_ZIP.values(), ids=BAD_ZIP.keys())
 def test_a_zip_is_refused_that_has(tmp_path: Path, forge: Forge, why: str) -> None:
     with pytest.raises(WheelRefusedError, match=why):
-        examine(tmp_path, forge.bytes(), forge.filename)
+        verified(tmp_path, forge.bytes(), forge.filename)
 
 
 def test_a_zip_with_two_entries_of_one_name_is_refused(tmp_path: Path) -> None:
@@ -499,7 +481,7 @@ def test_a_central_directory_that_would_fill_the_memory_is_not_read(tmp_path: Pa
     tracemalloc.start()
     try:
         with pytest.raises(WheelRefusedError, match=r"directory has \d{8} bytes, and may have 16"):
-            examine(tmp_path, data, forge.filename, lambda e: replace(e, max_bytes=len(data)))
+            verified(tmp_path, data, forge.filename)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -514,8 +496,8 @@ def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
     assert "encrypted" in refused(tmp_path, forge, bytes(data))
 
 
-@pytest.mark.parametrize("where", ["before", "behind", "comment", "between"])
-def test_bytes_that_belong_to_no_entry_are_refused(tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize("where", ["before", "behind", "comment"])
+def test_bytes_around_the_zip_are_refused(tmp_path: Path, where: str) -> None:
     forge = Forge()
     data = forge.bytes()
     match where:
@@ -525,26 +507,42 @@ def test_bytes_that_belong_to_no_entry_are_refused(tmp_path: Path, where: str) -
             data += b"\0"
         case "comment":
             data = data[:-2] + b"\1\0x"
-        case "between":
-            end = data.rindex(b"PK\5\6")
-            (directory,) = struct.unpack_from("<L", data, end + 16)
-            moved = struct.pack("<L", directory + 4)
-            data = (
-                data[:directory] + b"gap!" + data[directory : end + 16] + moved + data[end + 20 :]
-            )
     assert "zip" in refused(tmp_path, forge, data)
 
 
+def test_a_second_end_in_the_zip64_format_is_refused(tmp_path: Path) -> None:
+    """By it zipfile would read more into memory than the first one says."""
+
+    def end_as_a_locator(info: zipfile.ZipInfo) -> None:
+        info.comment = b"PK\6\7" + bytes(16)
+
+    assert "zip64" in refused(tmp_path, Forge(entry=end_as_a_locator))
+
+
+def test_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 4)
+    assert refused(tmp_path, Forge()) == "it has 5 entries, and may have 4"
+
+
 @pytest.mark.parametrize(
-    ("field", "at"), [("method", 8), ("crc", 14), ("packed size", 18), ("size", 22), ("name", 30)]
+    ("at", "value", "why"),
+    [(20, 1 << 30, "belongs to two entries"), (42, 1 << 31, "ends too early")],
+    ids=["packed size", "offset"],
 )
-def test_an_entry_that_is_described_in_two_ways_is_refused(
-    tmp_path: Path, field: str, at: int
+def test_an_entry_that_lies_outside_of_the_zip_is_refused(
+    tmp_path: Path, at: int, value: int, why: str
 ) -> None:
+    forge = Forge()
+    data = bytearray(forge.bytes())
+    struct.pack_into("<L", data, data.index(b"PK\1\2") + at, value)
+    assert why in refused(tmp_path, forge, bytes(data))
+
+
+def test_an_entry_that_has_another_name_in_its_local_header_is_refused(tmp_path: Path) -> None:
     forge = Forge(files={"demo/a.py": b"x = 1\n"})
     data = bytearray(forge.bytes())
-    data[at] ^= 1  # of the first local header
-    assert "local header" in refused(tmp_path, forge, bytes(data)), field
+    data[30] ^= 1  # of the first local header
+    assert "File name in directory" in refused(tmp_path, forge, bytes(data))
 
 
 def test_damaged_contents_are_refused(tmp_path: Path) -> None:
@@ -553,33 +551,33 @@ def test_damaged_contents_are_refused(tmp_path: Path) -> None:
     assert "CRC" in refused(tmp_path, forge, data)
 
 
-def test_contents_that_are_longer_than_announced_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("crc_fits", [False, True])
+def test_contents_that_are_longer_than_announced_are_refused(
+    tmp_path: Path, *, crc_fits: bool
+) -> None:
     forge = Forge(
         files={"demo/a.py": b"x = 1\n" * 100}, record=lambda text: text.replace(",600", ",10")
     )
     data = bytearray(forge.bytes())
     central = data.index(b"PK\1\2")
-    for offset in (22, central + 24):
-        struct.pack_into("<L", data, offset, 10)
-    assert "isn't as long" in refused(tmp_path, forge, bytes(data))
+    struct.pack_into("<L", data, central + 24, 10)
+    if crc_fits:
+        struct.pack_into("<L", data, central + 16, zlib.crc32((b"x = 1\n" * 2)[:10]))
+    why = "'demo/a.py' has another hash" if crc_fits else "Bad CRC-32"
+    assert why in refused(tmp_path, forge, bytes(data))
 
 
 def test_anything_cut_off_or_flipped_is_refused_or_the_same(tmp_path: Path) -> None:
     forge = Forge(files={"demo/a.py": b"x = 1\n"})
     data = forge.bytes()
-    whole = examine(tmp_path, data, forge.filename)
+    whole = examine(tmp_path, data, forge.filename)[1]
     for length in range(0, len(data), 7):
         refused(tmp_path, forge, data[:length])
-    accepted = 0
     for position in range(len(data)):
         changed = bytearray(data)
         changed[position] ^= 0x20
         try:
-            wheel = examine(tmp_path, bytes(changed), forge.filename)
+            packed = examine(tmp_path, bytes(changed), forge.filename)[1]
         except WheelRefusedError:
             continue
-        # Times, attributes, versions of the zip: nothing that would be installed.
-        accepted += 1
-        assert wheel.metadata == whole.metadata
-        assert wheel.filename == whole.filename
-    assert accepted < len(data) / 4
+        assert packed == whole
