@@ -16,7 +16,7 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from master.database.connection import Cursor
-from master.jobs import sql
+from master.jobs import sql, transitions
 from master.targets.tags import Target, runs_on, serves
 
 GONE = "gone from the index"
@@ -171,6 +171,8 @@ def project(
                 if not reason and version_id not in chosen and job.priority < ASKED_FOR:
                     reason = _unwanted(candidate, target, newest)
                 _revise(cursor, job, candidate, reason, planned=planned, now=now)
+    if planned.changed:
+        transitions.mark_stale(cursor, project_id, now)
     return planned
 
 
@@ -181,12 +183,11 @@ def drop(cursor: Cursor, targets: Sequence[Target], now: datetime) -> list[str]:
     """
     bound = {"targets": [target.target_id for target in targets], "priority": ASKED_FOR}
     cursor.execute(sql.NOT_FOLLOWED, bound)
-    dropped = []
-    for row in cursor.fetchall():
-        if project(cursor, row.project_id, targets, 0, now).changed:
-            cursor.execute(sql.DIRTY, {"project_id": row.project_id, "now": now})
-            dropped.append(row.name)
-    return dropped
+    return [
+        row.name
+        for row in cursor.fetchall()
+        if project(cursor, row.project_id, targets, 0, now).changed
+    ]
 
 
 def insert(
@@ -201,27 +202,22 @@ def insert(
 ) -> int | None:
     """A new job, pending or skipped from the start; its job_id, None if it was there meanwhile."""
     reason = obstacle(candidate, target, rules)
-    cursor.execute(
-        sql.INSERT,
-        {
-            "version_id": candidate.version_id,
-            "target_id": target.target_id,
-            "upstream_file_id": candidate.upstream_file_id,
-            "priority": priority,
-            "state": "skipped" if reason else "pending",
-            "now": now,
-            "finished_at": now if reason else None,
-            "reason": reason,
-        },
+    job_id = transitions.insert(
+        cursor,
+        version_id=candidate.version_id,
+        target_id=target.target_id,
+        upstream_file_id=candidate.upstream_file_id,
+        priority=priority,
+        reason=reason,
+        now=now,
     )
-    row = cursor.fetchone()
-    if row is None:
+    if job_id is None:
         return None
     if reason:
         planned.skipped += 1
     else:
         planned.queued += 1
-    return int(row.job_id)
+    return job_id
 
 
 def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> str | None:
@@ -259,29 +255,21 @@ def _revise(
     now: datetime,
 ) -> None:
     """Takes a job out of the queue for the reason, or back into it when there is none."""
-    bound = {
-        "job_id": job.job_id,
-        "now": now,
-        "state": job.state,
-        "priority": 0,
-        "upstream_file_id": candidate.upstream_file_id,
-    }
+    sdist = candidate.upstream_file_id
     match job.state:
         case "built" | "failed" if job.is_outdated and not reason:
             # Made from an sdist that was replaced: it says nothing of the new one.
-            cursor.execute(sql.REQUEUE, bound)
-            planned.queued += cursor.rowcount
+            planned.queued += transitions.requeue(cursor, job.job_id, sdist, now)
         case "skipped" if not reason and _is_undone(job, candidate):
-            cursor.execute(sql.REQUEUE, bound)
-            planned.queued += cursor.rowcount
-        case "pending" if not reason and job.upstream_file_id != candidate.upstream_file_id:
+            planned.queued += transitions.requeue(cursor, job.job_id, sdist, now)
+        case "pending" if not reason and job.upstream_file_id != sdist:
             # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
-            cursor.execute(sql.REQUEUE, bound)
+            transitions.requeue(cursor, job.job_id, sdist, now)
         case "pending" | "skipped" if reason and reason != job.reason:
             # Of what is out of the queue already, the page says why it is now.
             if job.state == "pending" or _is_undone(job, candidate):
-                cursor.execute(sql.SKIP, {**bound, "reason": reason})
-                planned.skipped += cursor.rowcount
+                skipped = transitions.skip(cursor, [job.job_id], job.state, reason, now)
+                planned.skipped += skipped
 
 
 def _is_undone(job: Any, candidate: Candidate) -> bool:

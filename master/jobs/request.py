@@ -12,7 +12,7 @@ from packaging.version import Version
 from master import names
 from master.database.connection import Cursor
 from master.errors import FarmError
-from master.jobs import policy, sql
+from master.jobs import policy, sql, transitions
 from master.jobs.policy import Candidate, Planned
 from master.targets.tags import Target, runs_on
 
@@ -119,25 +119,19 @@ def _build(
             )
             planned.job_ids += [job_id] if job_id else []
     if planned.queued + planned.skipped > before:
-        cursor.execute(sql.DIRTY, {"project_id": project_id, "now": now})
+        transitions.mark_stale(cursor, project_id, now)
 
 
 def _again(cursor: Cursor, job: Any, candidate: Candidate, planned: Planned, now: datetime) -> int:
     """Moves a job that is there to the front, and queues it again if it failed; its job_id."""
-    bound = {
-        "job_id": job.job_id,
-        "now": now,
-        "priority": policy.ASKED_FOR,
-        "upstream_file_id": candidate.upstream_file_id,
-    }
+    sdist, first = candidate.upstream_file_id, policy.ASKED_FOR
     if job.state in {"built", "failed", "skipped"}:
-        cursor.execute(sql.REQUEUE, bound)
-        planned.queued += cursor.rowcount
-    elif job.state == "pending" and job.upstream_file_id != candidate.upstream_file_id:
+        planned.queued += transitions.requeue(cursor, job.job_id, sdist, now, first)
+    elif job.state == "pending" and job.upstream_file_id != sdist:
         # Its sdist went, and there is another; of a project that no sync reads only this sees it.
-        cursor.execute(sql.REQUEUE, bound)
+        transitions.requeue(cursor, job.job_id, sdist, now, first)
     else:
-        cursor.execute(sql.RAISE, bound)
+        cursor.execute(sql.RAISE, {"job_id": job.job_id, "priority": first})
     return int(job.job_id)
 
 

@@ -18,7 +18,7 @@ from master.database import connection as db
 from master.database.connection import Connection, Cursor
 from master.errors import FarmError
 from master.fleet.reported import line
-from master.jobs import retry
+from master.jobs import retry, transitions
 from master.jobs.policy import COVERED, is_compiled
 from master.key import Key
 from master.results import result as results
@@ -182,23 +182,23 @@ class Recorder:
 
     def _skip(self, arrival: _Arrival, reason: str) -> None:
         """Ends the job without a second wheel of what is there. Raises RefusedError."""
-        bound = self._bound(arrival) | {"status": "skipped", "reason": reason}
         with db.transaction(self._conn) as cursor:
-            self._lock(cursor, bound)
-            cursor.execute(sql.FINISH, bound)
-            cursor.execute(sql.DIRTY, bound)
+            self._lock(cursor, self._bound(arrival))
+            transitions.finish(cursor, arrival.key.job_id, "skipped", reason, arrival.now)
 
     def _wait(self, arrival: _Arrival, wait: timedelta) -> None:
         """Queues the job again, for when the wait is over. Raises RefusedError."""
-        code = arrival.result.fetch
-        bound = self._bound(arrival) | {
-            "retry_at": arrival.now + wait,
-            "network": int(code == retry.NETWORK),
-            "other_file": code == retry.OTHER_FILE,
-        }
+        result = arrival.result
         with db.transaction(self._conn) as cursor:
-            self._lock(cursor, bound)
-            cursor.execute(sql.WAIT, bound)
+            self._lock(cursor, self._bound(arrival))
+            transitions.wait(
+                cursor,
+                arrival.key.job_id,
+                str(result.reason),
+                arrival.now + wait,
+                network=result.fetch == retry.NETWORK,
+                other_file=result.fetch == retry.OTHER_FILE,
+            )
 
     def _publish(self, arrival: _Arrival, wheel: verify.Wheel, path: Path) -> str:
         """Puts the wheel into the store and its build into the database; returns its name."""
@@ -280,8 +280,8 @@ class Recorder:
         text = arrival.log.encode()
         log = gzip.compress(text, 6, mtime=0)  # without the time, equal logs are equal
         cursor.execute(sql.LOG, {"build_id": build_id, "log": log, "size_bytes": len(text)})
-        cursor.execute(sql.FINISH, bound)
-        cursor.execute(sql.DIRTY, bound)
+        job_id, reason = arrival.key.job_id, arrival.result.reason
+        transitions.finish(cursor, job_id, bound["status"], reason, arrival.now)
         return build_id
 
     def _bound(self, arrival: _Arrival) -> dict[str, Any]:
@@ -290,7 +290,6 @@ class Recorder:
             "job_id": arrival.key.job_id,
             "attempt": arrival.key.attempt,
             "builder_id": job.builder_id,
-            "project_id": job.project_id,
             "status": "failed" if result.reason else "built",
             "reason": result.reason,
             "sdist_filename": job.sdist_filename if job.sdist_sha256 else None,
@@ -345,8 +344,7 @@ class Recorder:
             job_id = facts.pop("job_id")
             if serves(wheel.tags, Target(**facts)):
                 covered.append(job_id)
-        bound = {"job_ids": covered, "reason": COVERED + wheel.filename, "now": arrival.now}
-        cursor.execute(sql.COVER, bound)
+        transitions.skip(cursor, covered, "pending", COVERED + wheel.filename, arrival.now)
 
     def _resolve(self, intent: Intent) -> None:
         """Keeps a wheel that is recorded, and takes any other out of the store."""
