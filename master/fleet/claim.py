@@ -101,8 +101,10 @@ def _register(cursor: Cursor, fleet: Mapping[str, str], now: datetime) -> str | 
     known = {row.name for row in cursor.fetchall()}
     unknown = sorted(set(fleet.values()) - known)
     fit = {name: target for name, target in fleet.items() if target in known}
-    transitions.give_back_moved(cursor, fit)
     bound = {"targets": json.dumps(fit), "now": now}
+    cursor.execute(sql.HELD_BY_MOVED, bound)
+    moved = [row.job_id for row in cursor.fetchall()]
+    transitions.give_back(cursor, moved, "its builder moved or retired", now)
     cursor.execute(sql.REGISTER, bound)
     cursor.execute(sql.RETIRE, bound)
     if not unknown:

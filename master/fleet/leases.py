@@ -13,6 +13,7 @@ from master.database.connection import Connection, Cursor
 from master.fleet import sql
 from master.fleet.reported import Report
 from master.jobs import transitions
+from master.jobs.reasons import Code, Reason
 from master.key import Key
 
 LOST_LIMIT = 3
@@ -134,7 +135,8 @@ def _judge_leases(
         key = str(Key(lease.target, lease.job_id, lease.attempt))
         failed = counts and lease.lost_count + 1 >= LOST_LIMIT
         if failed:
-            reason = f"builder-lost: {LOST_LIMIT} times, the last one was {builder} ({why})"
+            words = f"builder-lost: {LOST_LIMIT} times, the last one was {builder} ({why})"
+            reason = Reason(Code.BUILDER_LOST, words)
             transitions.finish(cursor, lease.job_id, "failed", reason, now, lost=True)
             cursor.execute(
                 sql.FAILED_BUILD,
@@ -142,11 +144,12 @@ def _judge_leases(
                     "job_id": lease.job_id,
                     "attempt": lease.attempt,
                     "builder_id": builder_id,
-                    "reason": reason,
+                    "reason_code": reason.code,
+                    "reason": reason.words,
                     "now": now,
                 },
             )
         else:
-            transitions.give_back(cursor, lease.job_id, lost=counts)
+            transitions.give_back(cursor, [lease.job_id], why, now, lost=counts)
         ended.append(Ended(key, builder, failed, why))
     return ended

@@ -1,5 +1,14 @@
 """SQL of claims, of leases, and of the fleet that they are for."""
 
+# A builder that the inventory moved to another target gives its leases back first: the schema
+# lets no lease be held by a builder of another target.
+HELD_BY_MOVED = """
+SELECT j.job_id
+  FROM jobs j JOIN builders b USING (builder_id) JOIN targets t ON t.target_id = b.target_id
+ WHERE j.state = 'leased' AND (%(targets)s::jsonb ->> b.name) IS DISTINCT FROM t.name
+   FOR UPDATE OF j
+"""
+
 # By the master's clock, as every time that is compared with it.
 REGISTER = """
 INSERT INTO builders AS b (name, target_id, next_contact_at)
@@ -113,9 +122,9 @@ UPDATE jobs SET handed_at = coalesce(handed_at, %(now)s), revoking = revoking AN
 """
 
 FAILED_BUILD = """
-INSERT INTO builds (job_id, attempt, builder_id, status, reason, sdist_filename, sdist_sha256,
-                    finished_at, recorded_at)
-SELECT j.job_id, %(attempt)s, %(builder_id)s, 'failed', %(reason)s,
+INSERT INTO builds (job_id, attempt, builder_id, status, reason_code, reason, sdist_filename,
+                    sdist_sha256, finished_at, recorded_at)
+SELECT j.job_id, %(attempt)s, %(builder_id)s, 'failed', %(reason_code)s, %(reason)s,
        CASE WHEN j.leased_sha256 IS NOT NULL THEN f.filename END, j.leased_sha256, %(now)s, %(now)s
   FROM jobs j JOIN upstream_files f USING (upstream_file_id)
  WHERE j.job_id = %(job_id)s

@@ -16,21 +16,12 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from master.database.connection import Cursor
-from master.jobs import sql, transitions
+from master.jobs import reasons, sql, transitions
+from master.jobs.reasons import Code, Reason
 from master.targets.tags import Target, runs_on, serves
 
-GONE = "gone from the index"
-YANKED = "yanked upstream"
-NO_SDIST = "no sdist with a sha256 on the index"
-SKIP_RULE = "skip rule: "
-COVERED = "covered by "
-NOT_FOLLOWED = "the farm doesn't follow its project"
-NOT_NEWEST = "not among the newest versions that the farm builds"
-OTHER_PYTHON = "needs another Python"
 ASKED_FOR = 100
 """The priority of what an operator asks for by name."""
-
-_PASSING_REASONS = {GONE, YANKED, NO_SDIST, NOT_FOLLOWED, NOT_NEWEST, OTHER_PYTHON}
 
 
 @dataclass(frozen=True)
@@ -53,13 +44,13 @@ class Candidate:
         return Version(self.version)
 
     @property
-    def upstream_obstacle(self) -> str | None:
+    def upstream_obstacle(self) -> Code | None:
         """What keeps it from being built for any target."""
         if not self.present:
-            return GONE
+            return Code.GONE
         if self.yanked:
-            return YANKED
-        return NO_SDIST if self.upstream_file_id is None else None
+            return Code.YANKED
+        return Code.NO_SDIST if self.upstream_file_id is None else None
 
     def covered_by(self, target: Target) -> str | None:
         """The wheel of the store that serves the target as well as one of its own would."""
@@ -167,9 +158,10 @@ def project(
         for (version_id, target_id), job in jobs.items():
             if target_id == target.target_id:
                 candidate = by_id[version_id]
-                reason = _upstream(candidate, job) or obstacle(candidate, target, rules)
+                code = _upstream(candidate, job)
+                reason = reasons.plain(code) if code else obstacle(candidate, target, rules)
                 if not reason and version_id not in chosen and job.priority < ASKED_FOR:
-                    reason = _unwanted(candidate, target, newest)
+                    reason = reasons.plain(_unwanted(candidate, target, newest))
                 _revise(cursor, job, candidate, reason, planned=planned, now=now)
     if planned.changed:
         transitions.mark_stale(cursor, project_id, now)
@@ -220,36 +212,37 @@ def insert(
     return job_id
 
 
-def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> str | None:
+def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> Reason | None:
     """Why a version that has an sdist is not to be built for the target."""
     for rule in rules:
         if rule.names(candidate.version_id, target):
-            return SKIP_RULE + rule.reason
+            return Reason(Code.SKIP_RULE, f"skip rule: {rule.reason}")
     covering = candidate.covered_by(target)
-    return COVERED + covering if covering else None
+    return reasons.covered(covering) if covering else None
 
 
-def _upstream(candidate: Candidate, job: Any) -> str | None:
+def _upstream(candidate: Candidate, job: Any) -> Code | None:
     """What on the index keeps the job from being built."""
     upstream = candidate.upstream_obstacle
-    if upstream == YANKED and job.priority >= ASKED_FOR:
+    if upstream == Code.YANKED and job.priority >= ASKED_FOR:
         # Someone wants just this one, as pip allows with == (PEP 592): if it can be built at all.
-        return NO_SDIST if candidate.upstream_file_id is None else None
+        return Code.NO_SDIST if candidate.upstream_file_id is None else None
     return upstream
 
 
-def _unwanted(candidate: Candidate, target: Target, newest: int | None) -> str:
+def _unwanted(candidate: Candidate, target: Target, newest: int | None) -> Code:
     """Why a version that could be built isn't one of wanted()."""
     if newest == 0:
-        return NOT_FOLLOWED
-    return NOT_NEWEST if runs_on(candidate.requires_python, target) else OTHER_PYTHON
+        return Code.NOT_FOLLOWED
+    fits = runs_on(candidate.requires_python, target)
+    return Code.NOT_NEWEST if fits else Code.OTHER_PYTHON
 
 
 def _revise(
     cursor: Cursor,
     job: Any,
     candidate: Candidate,
-    reason: str | None,
+    reason: Reason | None,
     *,
     planned: Planned,
     now: datetime,
@@ -265,7 +258,10 @@ def _revise(
         case "pending" if not reason and job.upstream_file_id != sdist:
             # Its sdist went, and there is another: .zip for .tar.gz, or the other way round.
             transitions.requeue(cursor, job.job_id, sdist, now)
-        case "pending" | "skipped" if reason and reason != job.reason:
+        case "pending" | "skipped" if reason and (reason.code, reason.words) != (
+            job.reason_code,
+            job.reason,
+        ):
             # Of what is out of the queue already, the page says why it is now.
             if job.state == "pending" or _is_undone(job, candidate):
                 skipped = transitions.skip(cursor, [job.job_id], job.state, reason, now)
@@ -274,8 +270,8 @@ def _revise(
 
 def _is_undone(job: Any, candidate: Candidate) -> bool:
     """Whether what a job was skipped for may pass, or has passed."""
-    if job.reason.startswith(COVERED):
-        is_gone = job.reason.removeprefix(COVERED) not in candidate.wheels
+    if job.reason_code == Code.COVERED:
+        is_gone = job.covered_by not in candidate.wheels
         # One that was tried, and made a wheel that serves all, would only make the same again.
         return is_gone or (candidate.is_compiled and job.attempt == 0)
-    return job.reason in _PASSING_REASONS or job.reason.startswith(SKIP_RULE)
+    return job.reason_code in reasons.PASSING

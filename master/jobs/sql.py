@@ -29,8 +29,8 @@ SELECT version_id, target_id, reason FROM skips WHERE project_id = %(project_id)
 """
 
 JOBS = """
-SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason, j.attempt,
-       j.priority,
+SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason_code, j.reason,
+       j.covered_by, j.attempt, j.priority,
        b.sdist_sha256 IS NOT NULL
        AND NOT EXISTS (SELECT FROM upstream_files f
                         WHERE f.filename = b.sdist_filename AND f.sha256 = b.sdist_sha256

@@ -13,17 +13,18 @@ lease, and by who plans, once a project, for what planning does.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from master.database.connection import Cursor
+from master.jobs.reasons import Code, Reason
 
 _INSERT = """
 INSERT INTO jobs (version_id, target_id, upstream_file_id, priority, state, queued_at,
-                  finished_at, reason)
+                  finished_at, reason_code, reason, covered_by)
 VALUES (%(version_id)s, %(target_id)s, %(upstream_file_id)s, %(priority)s, %(state)s, %(now)s,
-        %(finished_at)s, %(reason)s)
+        %(finished_at)s, %(reason_code)s, %(reason)s, %(covered_by)s)
 ON CONFLICT (version_id, target_id) DO NOTHING
 RETURNING job_id
 """
@@ -31,14 +32,15 @@ RETURNING job_id
 # Only jobs that are as the caller saw them, pending or skipped: a claim that runs meanwhile wins.
 _SKIP = """
 UPDATE jobs
-   SET state = 'skipped', finished_at = coalesce(finished_at, %(now)s), reason = %(reason)s,
-       retry_at = NULL
+   SET state = 'skipped', finished_at = coalesce(finished_at, %(now)s), retry_at = NULL,
+       reason_code = %(reason_code)s, reason = %(reason)s, covered_by = %(covered_by)s
  WHERE job_id = ANY (%(job_ids)s) AND state = %(state)s
 """
 
 _REQUEUE = """
 UPDATE jobs
-   SET state = 'pending', finished_at = NULL, reason = NULL, queued_at = %(now)s, lost_count = 0,
+   SET state = 'pending', finished_at = NULL, queued_at = %(now)s, lost_count = 0,
+       reason_code = NULL, reason = NULL, covered_by = NULL,
        retry_at = NULL, fetch_failures = 0, network_failures = 0, other_file = false,
        upstream_file_id = %(upstream_file_id)s, priority = greatest(priority, %(priority)s)
  WHERE job_id = %(job_id)s AND state IN ('pending', 'built', 'failed', 'skipped')
@@ -53,19 +55,18 @@ UPDATE jobs j
  WHERE j.job_id = n.job_id AND j.state = 'pending' AND f.upstream_file_id = j.upstream_file_id
 """
 
+# An attempt that ends without a build is noted as it was before the lease is ended.
+_NOTE_END = """
+INSERT INTO ended_leases (job_id, attempt, builder_id, leased_at, ended_at, reason_code, reason)
+SELECT job_id, attempt, builder_id, leased_at, %(now)s, %(reason_code)s, %(reason)s
+  FROM jobs WHERE job_id = ANY (%(job_ids)s) AND state = 'leased'
+"""
+
 _GIVE_BACK = """
 UPDATE jobs
    SET state = 'pending', builder_id = NULL, leased_at = NULL, handed_at = NULL, revoking = false,
        lost_count = lost_count + %(lost)s
- WHERE job_id = %(job_id)s AND state = 'leased'
-"""
-
-_GIVE_BACK_MOVED = """
-UPDATE jobs j
-   SET state = 'pending', builder_id = NULL, leased_at = NULL, handed_at = NULL, revoking = false
-  FROM builders b JOIN targets t USING (target_id)
- WHERE j.builder_id = b.builder_id AND j.state = 'leased'
-   AND (%(fleet)s::jsonb ->> b.name) IS DISTINCT FROM t.name
+ WHERE job_id = ANY (%(job_ids)s) AND state = 'leased'
 """
 
 _WAIT = """
@@ -79,7 +80,8 @@ UPDATE jobs
 _FINISH = """
 WITH finished AS (
      UPDATE jobs
-        SET state = %(state)s, reason = %(reason)s, finished_at = %(now)s, builder_id = NULL,
+        SET state = %(state)s, reason_code = %(reason_code)s, reason = %(reason)s,
+            covered_by = %(covered_by)s, finished_at = %(now)s, builder_id = NULL,
             leased_at = NULL, handed_at = NULL, revoking = false,
             lost_count = lost_count + %(lost)s
       WHERE job_id = %(job_id)s AND state = 'leased'
@@ -99,7 +101,7 @@ def insert(
     target_id: int,
     upstream_file_id: int | None,
     priority: int,
-    reason: str | None,
+    reason: Reason | None,
     now: datetime,
 ) -> int | None:
     """Add a job, skipped where there is a reason; its job_id, None if it was there meanwhile."""
@@ -113,17 +115,18 @@ def insert(
             "state": "skipped" if reason else "pending",
             "now": now,
             "finished_at": now if reason else None,
-            "reason": reason,
+            **_columns(reason),
         },
     )
     row = cursor.fetchone()
     return int(row.job_id) if row else None
 
 
-def skip(cursor: Cursor, job_ids: Sequence[int], state: str, reason: str, now: datetime) -> int:
+def skip(cursor: Cursor, job_ids: Sequence[int], state: str, reason: Reason, now: datetime) -> int:
     """Take those that are still in the state out of the queue; how many they are."""
-    bound = {"job_ids": list(job_ids), "state": state, "reason": reason, "now": now}
-    cursor.execute(_SKIP, bound)
+    cursor.execute(
+        _SKIP, {"job_ids": list(job_ids), "state": state, "now": now, **_columns(reason)}
+    )
     return int(cursor.rowcount)
 
 
@@ -151,55 +154,56 @@ def lease(
     cursor.execute(_LEASE, bound)
 
 
-def give_back(cursor: Cursor, job_id: int, *, lost: bool) -> None:
-    """End a lease without a result; lost counts against the job."""
-    cursor.execute(_GIVE_BACK, {"job_id": job_id, "lost": int(lost)})
-
-
-def give_back_moved(cursor: Cursor, fleet: Mapping[str, str]) -> None:
-    """End the leases of builders that the fleet has for another target, or not at all.
-
-    Before their target changes: the schema lets no builder of another target hold a lease.
-    """
-    cursor.execute(_GIVE_BACK_MOVED, {"fleet": json.dumps(fleet)})
+def give_back(
+    cursor: Cursor, job_ids: Sequence[int], words: str, now: datetime, *, lost: bool = False
+) -> None:
+    """End leases without a result; lost counts against the jobs."""
+    code = Code.BUILDER_LOST if lost else Code.GIVEN_BACK
+    bound = {"job_ids": list(job_ids), "now": now, "lost": int(lost)}
+    cursor.execute(_NOTE_END, bound | _columns(Reason(code, words)))
+    cursor.execute(_GIVE_BACK, bound)
 
 
 def wait(
     cursor: Cursor,
     job_id: int,
-    reason: str,
+    reason: Reason,
     retry_at: datetime,
+    now: datetime,
     *,
     network: bool,
     other_file: bool,
 ) -> None:
     """End a lease whose sdist couldn't be fetched; the job isn't leased again before retry_at."""
-    cursor.execute(
-        _WAIT,
-        {
-            "job_id": job_id,
-            "reason": reason,
-            "retry_at": retry_at,
-            "network": int(network),
-            "other_file": other_file,
-        },
-    )
+    bound = {"job_id": job_id, "retry_at": retry_at, **_columns(reason)}
+    cursor.execute(_NOTE_END, bound | {"job_ids": [job_id], "now": now})
+    cursor.execute(_WAIT, bound | {"network": int(network), "other_file": other_file})
 
 
 def finish(
     cursor: Cursor,
     job_id: int,
     state: str,
-    reason: str | None,
+    reason: Reason | None,
     now: datetime,
     *,
     lost: bool = False,
 ) -> None:
     """End a lease and its job as built, failed or skipped, and mark its project as stale."""
-    bound = {"job_id": job_id, "state": state, "reason": reason, "now": now, "lost": int(lost)}
+    bound = {"job_id": job_id, "state": state, "now": now, "lost": int(lost), **_columns(reason)}
+    if state == "skipped":
+        cursor.execute(_NOTE_END, bound | {"job_ids": [job_id]})
     cursor.execute(_FINISH, bound)
 
 
 def mark_stale(cursor: Cursor, project_id: int, now: datetime) -> None:
     """Have the pages of a project rendered and published again."""
     cursor.execute(_STALE, {"project_id": project_id, "now": now})
+
+
+def _columns(reason: Reason | None) -> dict[str, Any]:
+    return {
+        "reason_code": reason and reason.code,
+        "reason": reason and reason.words,
+        "covered_by": reason and reason.covered_by,
+    }

@@ -18,8 +18,9 @@ from master.database import connection as db
 from master.database.connection import Connection, Cursor
 from master.errors import FarmError
 from master.fleet.reported import line
-from master.jobs import retry, transitions
-from master.jobs.policy import COVERED, is_compiled
+from master.jobs import reasons, retry, transitions
+from master.jobs.policy import is_compiled
+from master.jobs.reasons import Code, Reason
 from master.key import Key
 from master.results import result as results
 from master.results import retag, sql, verify
@@ -97,8 +98,7 @@ class Recorder:
             try:
                 wheel = verify.verify(path, self._expected(job, target, result.wheel))
             except WheelRefusedError as error:
-                reason = f"wheel refused: {line(str(error))}"
-                result = replace(result, wheel=None, reason=reason)
+                result = replace(result, wheel=None, reason=_refused(error))
         arrival = _Arrival(parsed, job, target, result, results.read_log(folder), now)
         try:
             recorded = self._end(arrival, wheel, path)
@@ -115,27 +115,28 @@ class Recorder:
 
     def _end(self, arrival: _Arrival, wheel: verify.Wheel | None, path: Path) -> Recorded:
         """Ends the job, with the wheel if there is one and it can be kept."""
-        key, reason = str(arrival.key), arrival.result.reason
+        key = str(arrival.key)
         if wheel is not None:
             try:
                 cover = self._cover_of(arrival, wheel)
                 if cover:
-                    self._skip(arrival, COVERED + cover)
-                    return Recorded(key, "skipped", COVERED + cover, None)
+                    reason = reasons.covered(cover)
+                    self._skip(arrival, reason)
+                    return Recorded(key, "skipped", reason.words, None)
                 return Recorded(key, "built", None, self._publish(arrival, wheel, path))
             except (retag.RetagError, psycopg2.DataError, psycopg2.IntegrityError) as error:
                 # This one's fault, and the results behind it must not wait for it.
-                reason = f"wheel refused: {line(str(error))}"
-                arrival = replace(
-                    arrival, result=replace(arrival.result, wheel=None, reason=reason)
-                )
+                result = replace(arrival.result, wheel=None, reason=_refused(error))
+                arrival = replace(arrival, result=result)
+        assert arrival.result.reason is not None
+        words = arrival.result.reason.words
         wait = retry.wait(arrival.result.fetch, arrival.job)
         if wait is not None:
-            self._wait(arrival, wait)
-            return Recorded(key, "waiting", reason, None)
+            self._wait(arrival, arrival.result.reason, wait)
+            return Recorded(key, "waiting", words, None)
         with db.transaction(self._conn) as cursor:
             self._insert(cursor, arrival)
-        return Recorded(key, "failed", reason, None)
+        return Recorded(key, "failed", words, None)
 
     def _job(self, builder: str, key: Key | None) -> Any:
         """The job that the builder holds under this key. Raises RefusedError."""
@@ -180,13 +181,13 @@ class Recorder:
         found = (n for n in names if serves(parse_wheel_filename(n)[3], arrival.target))
         return next(found, None)
 
-    def _skip(self, arrival: _Arrival, reason: str) -> None:
+    def _skip(self, arrival: _Arrival, reason: Reason) -> None:
         """Ends the job without a second wheel of what is there. Raises RefusedError."""
         with db.transaction(self._conn) as cursor:
             self._lock(cursor, self._bound(arrival))
             transitions.finish(cursor, arrival.key.job_id, "skipped", reason, arrival.now)
 
-    def _wait(self, arrival: _Arrival, wait: timedelta) -> None:
+    def _wait(self, arrival: _Arrival, reason: Reason, wait: timedelta) -> None:
         """Queues the job again, for when the wait is over. Raises RefusedError."""
         result = arrival.result
         with db.transaction(self._conn) as cursor:
@@ -194,8 +195,9 @@ class Recorder:
             transitions.wait(
                 cursor,
                 arrival.key.job_id,
-                str(result.reason),
+                reason,
                 arrival.now + wait,
+                arrival.now,
                 network=result.fetch == retry.NETWORK,
                 other_file=result.fetch == retry.OTHER_FILE,
             )
@@ -291,7 +293,8 @@ class Recorder:
             "attempt": arrival.key.attempt,
             "builder_id": job.builder_id,
             "status": "failed" if result.reason else "built",
-            "reason": result.reason,
+            "reason_code": result.reason and result.reason.code,
+            "reason": result.reason and result.reason.words,
             "sdist_filename": job.sdist_filename if job.sdist_sha256 else None,
             "sdist_sha256": job.sdist_sha256,
             "started_at": result.started_at,
@@ -344,7 +347,8 @@ class Recorder:
             job_id = facts.pop("job_id")
             if serves(wheel.tags, Target(**facts)):
                 covered.append(job_id)
-        transitions.skip(cursor, covered, "pending", COVERED + wheel.filename, arrival.now)
+        reason = reasons.covered(wheel.filename)
+        transitions.skip(cursor, covered, "pending", reason, arrival.now)
 
     def _resolve(self, intent: Intent) -> None:
         """Keeps a wheel that is recorded, and takes any other out of the store."""
@@ -364,6 +368,10 @@ class Recorder:
         for folder in self._config.incoming.glob("*/*"):
             if (folder.parent.name, folder.name) not in waited:
                 remove_any(folder)
+
+
+def _refused(error: Exception) -> Reason:
+    return Reason(Code.WHEEL_REFUSED, f"wheel refused: {line(str(error))}")
 
 
 def _facts(path: Path) -> tuple[int, str]:

@@ -24,10 +24,11 @@ SELECT FROM jobs
 """
 
 BUILD = """
-INSERT INTO builds (job_id, attempt, builder_id, status, reason, sdist_filename, sdist_sha256,
-                    started_at, finished_at, duration_s, recorded_at)
-VALUES (%(job_id)s, %(attempt)s, %(builder_id)s, %(status)s, %(reason)s, %(sdist_filename)s,
-        %(sdist_sha256)s, %(started_at)s, %(finished_at)s, %(duration_s)s, %(now)s)
+INSERT INTO builds (job_id, attempt, builder_id, status, reason_code, reason, sdist_filename,
+                    sdist_sha256, started_at, finished_at, duration_s, recorded_at)
+VALUES (%(job_id)s, %(attempt)s, %(builder_id)s, %(status)s, %(reason_code)s, %(reason)s,
+        %(sdist_filename)s, %(sdist_sha256)s, %(started_at)s, %(finished_at)s, %(duration_s)s,
+        %(now)s)
 RETURNING build_id
 """
 

@@ -30,14 +30,25 @@ WRONG = {
     "a pending job that is handed over": "UPDATE jobs SET handed_at = now()",
     "a built job without an end": "UPDATE jobs SET state = 'built'",
     "a failure without a reason": "UPDATE jobs SET state = 'failed', finished_at = now()",
+    "a reason without a code": """
+        UPDATE jobs SET state = 'failed', finished_at = now(), reason = 'why'""",
+    "a code that there is not": """
+        UPDATE jobs SET state = 'failed', finished_at = now(), reason = 'why',
+        reason_code = 'because'""",
+    "a job that is covered by nothing": """
+        UPDATE jobs SET state = 'skipped', finished_at = now(), reason = 'why',
+        reason_code = 'covered'""",
+    "a job that is covered by a wheel that there is not": """
+        UPDATE jobs SET state = 'skipped', finished_at = now(), reason = 'why',
+        reason_code = 'covered', covered_by = 'x-1-py3-none-any.whl'""",
     "a job that was lost four times": "UPDATE jobs SET lost_count = 4",
     "two jobs of one version and target": """
         INSERT INTO jobs (version_id, target_id, upstream_file_id)
         SELECT version_id, target_id, upstream_file_id FROM jobs""",
     "a job that builds a wheel": "UPDATE upstream_files SET kind = 'wheel'",
     "a build that succeeds for a reason": """
-        INSERT INTO builds (job_id, attempt, builder_id, status, reason, finished_at)
-        SELECT job_id, 1, builders.builder_id, 'built', 'because', now()
+        INSERT INTO builds (job_id, attempt, builder_id, status, reason, reason_code, finished_at)
+        SELECT job_id, 1, builders.builder_id, 'built', 'because', 'build-failed', now()
         FROM jobs, builders LIMIT 1""",
 }
 
@@ -83,6 +94,8 @@ FORBIDDEN = [
     ("queue", "UPDATE files SET sha256 = NULL"),
     ("queue", "DELETE FROM files"),
     ("queue", "DELETE FROM jobs"),
+    ("queue", "DELETE FROM ended_leases"),
+    ("sync", "INSERT INTO reasons VALUES ('x', 'x')"),
     ("site", "UPDATE jobs SET priority = 1"),
     ("site", "UPDATE projects SET display_name = 'x'"),
     ("site", "INSERT INTO files DEFAULT VALUES"),
