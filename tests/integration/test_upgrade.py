@@ -113,7 +113,7 @@ def _run(cluster: Cluster, config: Config, statement: str, *values: Any) -> list
         conn.close()
 
 
-def test_an_upgrade_gives_what_has_ended_its_code(
+def test_an_upgrade_gives_what_has_ended_its_code_and_counts_what_there_is(
     cluster: Cluster, before: Config
 ) -> None:
     with db.session(before, "owner") as conn:
@@ -133,4 +133,6 @@ def test_an_upgrade_gives_what_has_ended_its_code(
     )
     builds = run("SELECT reason, reason_code FROM builds WHERE reason IS NOT NULL")
     assert dict(builds) == FAILED
+    counts = run("SELECT state, sum(jobs)::int FROM job_counts GROUP BY state")
+    assert dict(counts) == {"pending": 4, "leased": 1, "built": 1, "skipped": 9, "failed": 5}
     assert run("SELECT words FROM reasons WHERE code = 'gone'") == [("gone from the index",)]

@@ -186,6 +186,11 @@ class Farm:
             " AND reason_code IS DISTINCT FROM 'builder-lost'",
             "built twice": "SELECT job_id FROM builds WHERE status = 'built' GROUP BY job_id"
             " HAVING count(*) > 1",
+            "miscounted": "SELECT target_id, state FROM"
+            " (SELECT target_id, state, count(*) FROM jobs GROUP BY target_id, state) counted"
+            " FULL JOIN (SELECT target_id, state, sum(jobs) FROM job_counts"
+            " GROUP BY target_id, state HAVING sum(jobs) <> 0) kept USING (target_id, state)"
+            " WHERE counted.count IS DISTINCT FROM kept.sum",
         }
         for what, statement in queries.items():
             found += [f"{what}: {row}" for row in self.rows(statement)]
