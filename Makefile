@@ -19,7 +19,7 @@ help:
 	@echo "make test       prove everything: lint, units on two Pythons, integration, Molecule"
 	@echo "make unit       the units alone, in under two minutes"
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
-	@echo "make bench      measure what the machinery costs, on the fleet of make demo"
+	@echo "make bench      measure what the machinery costs, on the fleet of make demo; bench-database needs no fleet"
 	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
 	@echo "make docs       write the roles' READMEs and docs/settings.md anew, from the argument specs"
 	@echo "make lock       lock the newest versions of what requirements/*.in name"
@@ -103,8 +103,13 @@ molecule-single: venv
 	molecule test --no-command-borders --scenario-name single
 
 .PHONY: bench
-bench: venv
+bench: venv bench-database
 	ANSIBLE_DISPLAY_SKIPPED_HOSTS=false $(LAB) tests/bench/bench.yml
+
+.PHONY: bench-database
+bench-database: venv
+	@tools/debian-packages postgresql
+	python -m tests.bench.database
 
 # --- Away with it -----------------------------------------------------------------------------------------------------
 

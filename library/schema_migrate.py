@@ -1,16 +1,18 @@
 #!/usr/bin/python
-"""Ansible module: brings the database to the schema and the targets of this version."""
+"""Ansible module: brings the database to the schema, reasons and targets of this version."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: schema_migrate
-short_description: Bring the database to the schema and the targets of this version
+short_description: Bring the database to the schema, the reasons and the targets of this version
 description:
-  - Applies the SQL files in C(master/database/schema) that the database lacks, as its owner, and
-    makes the targets those of the inventory.
+  - Applies the SQL files in C(master/database/schema) that the database lacks, as its owner,
+    writes the codes of C(master/jobs/reasons.py) with their words, and makes the targets those of
+    the inventory.
   - Runs on the master, as its user and with the Python of its environment.
-  - The work is in C(master/database/migrate.py) and C(master/targets/registry.py).
+  - The work is in C(master/database/migrate.py), C(master/jobs/reasons.py) and
+    C(master/targets/registry.py).
 author:
   - Wheelyard
 attributes:
@@ -59,6 +61,11 @@ applied:
   type: list
   elements: str
   returned: always
+reasons:
+  description: Codes of reasons that were added or changed, or would be.
+  type: list
+  elements: str
+  returned: always
 targets:
   description: Targets that were added or changed, or would be.
   type: list
@@ -75,6 +82,7 @@ try:
     from master.database import connection as db
     from master.database import migrate
     from master.errors import FarmError
+    from master.jobs import reasons
     from master.targets import registry as master_targets
 except ImportError as missing:
     IMPORT_ERROR: ImportError | None = missing
@@ -114,8 +122,10 @@ def main() -> None:
                 applied = migrate.migrate(conn, config, password)
             if module.check_mode and applied:
                 # Its tables may not be there yet.
+                codes = sorted(str(code) for code in reasons.WORDS)
                 changed = sorted(target["name"] for target in targets or ())
             else:
+                codes = reasons.register(conn, check=module.check_mode)
                 changed = []
                 if targets is not None:
                     changed = master_targets.register(conn, targets, check=module.check_mode)
@@ -127,10 +137,11 @@ def main() -> None:
             f" rolled back: {error}. Restore the schema that this version expects, or report it"
         )
     module.exit_json(
-        changed=bool(applied or changed),
+        changed=bool(applied or codes or changed),
         applied=applied,
+        reasons=codes,
         targets=changed,
-        diff={"before": "", "after": "".join(f"{name}\n" for name in applied + changed)},
+        diff={"before": "", "after": "".join(f"{name}\n" for name in applied + codes + changed)},
     )
 
 

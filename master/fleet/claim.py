@@ -16,6 +16,7 @@ from master.database import notes
 from master.database.connection import Connection, Cursor
 from master.fleet import reported, sql
 from master.fleet.leases import LONGEST_BACKOFF
+from master.jobs import transitions
 from master.jobs.policy import ASKED_FOR
 from master.jobs.retry import LONGEST_WAIT
 from master.key import Key
@@ -101,7 +102,9 @@ def _register(cursor: Cursor, fleet: Mapping[str, str], now: datetime) -> str | 
     unknown = sorted(set(fleet.values()) - known)
     fit = {name: target for name, target in fleet.items() if target in known}
     bound = {"targets": json.dumps(fit), "now": now}
-    cursor.execute(sql.RELEASE_MOVED, bound)
+    cursor.execute(sql.HELD_BY_MOVED, bound)
+    moved = [row.job_id for row in cursor.fetchall()]
+    transitions.give_back(cursor, moved, "its builder moved or retired", now)
     cursor.execute(sql.REGISTER, bound)
     cursor.execute(sql.RETIRE, bound)
     if not unknown:
@@ -135,8 +138,7 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
         urgent = sum(row.priority >= ASKED_FOR for row in picked)
         job_ids = [row.job_id for row in picked[: max(len(slots), urgent)]]
         taken = (slots + extra)[: len(job_ids)]
-        bound = {"job_ids": job_ids, "builder_ids": [b for _, _, b in taken], "now": now}
-        cursor.execute(sql.LEASE, bound)
+        transitions.lease(cursor, job_ids, [b for _, _, b in taken], now)
         leased += len(job_ids)
         if len(job_ids) < len(slots):
             got = {builder_id for _, _, builder_id in taken}

@@ -12,6 +12,8 @@ from master.database import connection as db
 from master.database.connection import Connection, Cursor
 from master.fleet import sql
 from master.fleet.reported import Report
+from master.jobs import transitions
+from master.jobs.reasons import Code, Reason
 from master.key import Key
 
 LOST_LIMIT = 3
@@ -131,15 +133,23 @@ def _judge_leases(
             continue
         counts, why = verdict
         key = str(Key(lease.target, lease.job_id, lease.attempt))
-        bound = {"job_id": lease.job_id, "now": now, "lost": int(counts)}
         failed = counts and lease.lost_count + 1 >= LOST_LIMIT
         if failed:
-            reason = f"builder-lost: {LOST_LIMIT} times, the last one was {builder} ({why})"
-            bound |= {"reason": reason, "attempt": lease.attempt, "builder_id": builder_id}
-            cursor.execute(sql.FAIL, bound)
-            cursor.execute(sql.FAILED_BUILD, bound)
-            cursor.execute(sql.DIRTY, bound)
+            words = f"builder-lost: {LOST_LIMIT} times, the last one was {builder} ({why})"
+            reason = Reason(Code.BUILDER_LOST, words)
+            transitions.finish(cursor, lease.job_id, "failed", reason, now, lost=True)
+            cursor.execute(
+                sql.FAILED_BUILD,
+                {
+                    "job_id": lease.job_id,
+                    "attempt": lease.attempt,
+                    "builder_id": builder_id,
+                    "reason_code": reason.code,
+                    "reason": reason.words,
+                    "now": now,
+                },
+            )
         else:
-            cursor.execute(sql.BACK, bound)
+            transitions.give_back(cursor, [lease.job_id], why, now, lost=counts)
         ended.append(Ended(key, builder, failed, why))
     return ended

@@ -2,12 +2,11 @@
 
 # A builder that the inventory moved to another target gives its leases back first: the schema
 # lets no lease be held by a builder of another target.
-RELEASE_MOVED = """
-UPDATE jobs j
-   SET state = 'pending', builder_id = NULL, leased_at = NULL, handed_at = NULL, revoking = false
-  FROM builders b JOIN targets t USING (target_id)
- WHERE j.builder_id = b.builder_id AND j.state = 'leased'
-   AND (%(targets)s::jsonb ->> b.name) IS DISTINCT FROM t.name
+HELD_BY_MOVED = """
+SELECT j.job_id
+  FROM jobs j JOIN builders b USING (builder_id) JOIN targets t ON t.target_id = b.target_id
+ WHERE j.state = 'leased' AND (%(targets)s::jsonb ->> b.name) IS DISTINCT FROM t.name
+   FOR UPDATE OF j
 """
 
 # By the master's clock, as every time that is compared with it.
@@ -56,15 +55,6 @@ SELECT job_id, priority FROM jobs
  ORDER BY priority DESC, job_id
  LIMIT %(limit)s
    FOR UPDATE SKIP LOCKED
-"""
-
-LEASE = """
-UPDATE jobs j
-   SET state = 'leased', attempt = j.attempt + 1, builder_id = n.builder_id, leased_at = %(now)s,
-       leased_sha256 = f.sha256
-  FROM unnest(%(job_ids)s::bigint[], %(builder_ids)s::bigint[]) AS n (job_id, builder_id),
-       upstream_files f
- WHERE j.job_id = n.job_id AND j.state = 'pending' AND f.upstream_file_id = j.upstream_file_id
 """
 
 REVOKE = """
@@ -131,31 +121,11 @@ UPDATE jobs SET handed_at = coalesce(handed_at, %(now)s), revoking = revoking AN
    AND (handed_at IS NULL OR (revoking AND %(started)s))
 """
 
-BACK = """
-UPDATE jobs
-   SET state = 'pending', builder_id = NULL, leased_at = NULL, handed_at = NULL, revoking = false,
-       lost_count = lost_count + %(lost)s
- WHERE job_id = %(job_id)s
-"""
-
-FAIL = """
-UPDATE jobs
-   SET state = 'failed', builder_id = NULL, leased_at = NULL, handed_at = NULL, revoking = false,
-       lost_count = lost_count + 1, finished_at = %(now)s, reason = %(reason)s
- WHERE job_id = %(job_id)s
-"""
-
 FAILED_BUILD = """
-INSERT INTO builds (job_id, attempt, builder_id, status, reason, sdist_filename, sdist_sha256,
-                    finished_at, recorded_at)
-SELECT j.job_id, %(attempt)s, %(builder_id)s, 'failed', %(reason)s,
+INSERT INTO builds (job_id, attempt, builder_id, status, reason_code, reason, sdist_filename,
+                    sdist_sha256, finished_at, recorded_at)
+SELECT j.job_id, %(attempt)s, %(builder_id)s, 'failed', %(reason_code)s, %(reason)s,
        CASE WHEN j.leased_sha256 IS NOT NULL THEN f.filename END, j.leased_sha256, %(now)s, %(now)s
   FROM jobs j JOIN upstream_files f USING (upstream_file_id)
  WHERE j.job_id = %(job_id)s
-"""
-
-DIRTY = """
-UPDATE projects p SET dirty_since = %(now)s
-  FROM versions v JOIN jobs j USING (version_id)
- WHERE v.project_id = p.project_id AND j.job_id = %(job_id)s
 """

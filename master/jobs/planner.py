@@ -139,6 +139,4 @@ def _followed(
         planned = policy.project(cursor, row.project_id, targets, newest, now)
         total.queued += planned.queued
         total.skipped += planned.skipped
-        if planned.changed:
-            cursor.execute(sql.DIRTY, {"project_id": row.project_id, "now": now})
     return total

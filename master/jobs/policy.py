@@ -16,22 +16,12 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from master.database.connection import Cursor
-from master.jobs import sql
+from master.jobs import reasons, sql, transitions
+from master.jobs.reasons import Code, Reason
 from master.targets.tags import Target, runs_on, serves
 
-GONE = "gone from the index"
-YANKED = "yanked upstream"
-NO_SDIST = "no sdist with a sha256 on the index"
-SKIP_RULE = "skip rule: "
-COVERED = "covered by "
-SAME_AS = "built, and the same as "
-NOT_FOLLOWED = "the farm doesn't follow its project"
-NOT_NEWEST = "not among the newest versions that the farm builds"
-OTHER_PYTHON = "needs another Python"
 ASKED_FOR = 100
 """The priority of what an operator asks for by name."""
-
-_PASSING_REASONS = {GONE, YANKED, NO_SDIST, NOT_FOLLOWED, NOT_NEWEST, OTHER_PYTHON}
 
 
 @dataclass(frozen=True)
@@ -54,13 +44,13 @@ class Candidate:
         return Version(self.version)
 
     @property
-    def upstream_obstacle(self) -> str | None:
+    def upstream_obstacle(self) -> Code | None:
         """What keeps it from being built for any target."""
         if not self.present:
-            return GONE
+            return Code.GONE
         if self.yanked:
-            return YANKED
-        return NO_SDIST if self.upstream_file_id is None else None
+            return Code.YANKED
+        return Code.NO_SDIST if self.upstream_file_id is None else None
 
     def covered_by(self, target: Target) -> str | None:
         """The wheel of the store that serves the target as well as one of its own would."""
@@ -168,12 +158,15 @@ def project(
         for (version_id, target_id), job in jobs.items():
             if target_id == target.target_id:
                 candidate = by_id[version_id]
-                reason = _upstream(candidate, job) or obstacle(candidate, target, rules)
+                code = _upstream(candidate, job)
+                reason = reasons.plain(code) if code else obstacle(candidate, target, rules)
                 # What was published is replaced, though the settings want it no longer.
                 stays = job.priority >= ASKED_FOR or job.is_rebuild or job.state == "built"
                 if not reason and version_id not in chosen and not stays:
-                    reason = _unwanted(candidate, target, newest)
+                    reason = reasons.plain(_unwanted(candidate, target, newest))
                 _revise(cursor, job, candidate, reason, planned=planned, now=now)
+    if planned.changed:
+        transitions.mark_stale(cursor, project_id, now)
     return planned
 
 
@@ -184,12 +177,11 @@ def drop(cursor: Cursor, targets: Sequence[Target], now: datetime) -> list[str]:
     """
     bound = {"targets": [target.target_id for target in targets], "priority": ASKED_FOR}
     cursor.execute(sql.NOT_FOLLOWED, bound)
-    dropped = []
-    for row in cursor.fetchall():
-        if project(cursor, row.project_id, targets, 0, now).changed:
-            cursor.execute(sql.DIRTY, {"project_id": row.project_id, "now": now})
-            dropped.append(row.name)
-    return dropped
+    return [
+        row.name
+        for row in cursor.fetchall()
+        if project(cursor, row.project_id, targets, 0, now).changed
+    ]
 
 
 def insert(
@@ -204,97 +196,85 @@ def insert(
 ) -> int | None:
     """A new job, pending or skipped from the start; its job_id, None if it was there meanwhile."""
     reason = obstacle(candidate, target, rules)
-    cursor.execute(
-        sql.INSERT,
-        {
-            "version_id": candidate.version_id,
-            "target_id": target.target_id,
-            "upstream_file_id": candidate.upstream_file_id,
-            "priority": priority,
-            "state": "skipped" if reason else "pending",
-            "now": now,
-            "finished_at": now if reason else None,
-            "reason": reason,
-        },
+    job_id = transitions.insert(
+        cursor,
+        version_id=candidate.version_id,
+        target_id=target.target_id,
+        upstream_file_id=candidate.upstream_file_id,
+        priority=priority,
+        reason=reason,
+        now=now,
     )
-    row = cursor.fetchone()
-    if row is None:
+    if job_id is None:
         return None
     if reason:
         planned.skipped += 1
     else:
         planned.queued += 1
-    return int(row.job_id)
+    return job_id
 
 
-def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> str | None:
+def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> Reason | None:
     """Why a version that has an sdist is not to be built for the target."""
     for rule in rules:
         if rule.names(candidate.version_id, target):
-            return SKIP_RULE + rule.reason
+            return Reason(Code.SKIP_RULE, f"skip rule: {rule.reason}")
     covering = candidate.covered_by(target)
-    return COVERED + covering if covering else None
+    return reasons.covered(covering) if covering else None
 
 
-def _upstream(candidate: Candidate, job: Any) -> str | None:
+def _upstream(candidate: Candidate, job: Any) -> Code | None:
     """What on the index keeps the job from being built."""
     upstream = candidate.upstream_obstacle
-    if upstream == YANKED and job.priority >= ASKED_FOR:
+    if upstream == Code.YANKED and job.priority >= ASKED_FOR:
         # Someone wants just this one, as pip allows with == (PEP 592): if it can be built at all.
-        return NO_SDIST if candidate.upstream_file_id is None else None
+        return Code.NO_SDIST if candidate.upstream_file_id is None else None
     return upstream
 
 
-def _unwanted(candidate: Candidate, target: Target, newest: int | None) -> str:
+def _unwanted(candidate: Candidate, target: Target, newest: int | None) -> Code:
     """Why a version that could be built isn't one of wanted()."""
     if newest == 0:
-        return NOT_FOLLOWED
-    return NOT_NEWEST if runs_on(candidate.requires_python, target) else OTHER_PYTHON
+        return Code.NOT_FOLLOWED
+    fits = runs_on(candidate.requires_python, target)
+    return Code.NOT_NEWEST if fits else Code.OTHER_PYTHON
 
 
 def _revise(
     cursor: Cursor,
     job: Any,
     candidate: Candidate,
-    reason: str | None,
+    reason: Reason | None,
     *,
     planned: Planned,
     now: datetime,
 ) -> None:
     """Takes a job out of the queue for the reason, or back into it when there is none."""
-    bound = {
-        "job_id": job.job_id,
-        "now": now,
-        "state": job.state,
-        "priority": 0,
-        "upstream_file_id": candidate.upstream_file_id,
-    }
+    sdist = candidate.upstream_file_id
     match job.state:
         case "built" | "failed" if job.is_outdated and not reason:
             # Made from an sdist that was replaced: it says nothing of the new one.
-            cursor.execute(sql.REQUEUE, bound)
-            planned.queued += cursor.rowcount
+            planned.queued += transitions.requeue(cursor, job.job_id, sdist, now)
         case "skipped" if not reason and _is_undone(job, candidate):
-            cursor.execute(sql.REQUEUE, bound)
-            planned.queued += cursor.rowcount
-        case "pending" if not reason and (
-            job.is_renewed or job.upstream_file_id != candidate.upstream_file_id
-        ):
+            planned.queued += transitions.requeue(cursor, job.job_id, sdist, now)
+        case "pending" if not reason and (job.is_renewed or job.upstream_file_id != sdist):
             # Its sdist went, and there is another: .zip for .tar.gz, other bytes, or what kept it
             # from being fetched was of the one before.
-            cursor.execute(sql.REQUEUE, bound)
-        case "pending" | "skipped" if reason and reason != job.reason:
+            transitions.requeue(cursor, job.job_id, sdist, now)
+        case "pending" | "skipped" if reason and (reason.code, reason.words) != (
+            job.reason_code,
+            job.reason,
+        ):
             # Of what is out of the queue already, the page says why it is now.
             if job.state == "pending" or _is_undone(job, candidate):
-                cursor.execute(sql.SKIP, {**bound, "reason": reason})
-                planned.skipped += cursor.rowcount
+                skipped = transitions.skip(cursor, [job.job_id], job.state, reason, now)
+                planned.skipped += skipped
 
 
 def _is_undone(job: Any, candidate: Candidate) -> bool:
     """Whether what a job was skipped for may pass, or has passed."""
-    for prefix in (COVERED, SAME_AS):
-        if job.reason.startswith(prefix):
-            is_gone = job.reason.removeprefix(prefix) not in candidate.wheels
-            # One that was tried, and made a wheel that serves all, would only make it again.
-            return is_gone or (candidate.is_compiled and prefix == COVERED)
-    return job.reason in _PASSING_REASONS or job.reason.startswith(SKIP_RULE)
+    if job.reason_code in {Code.COVERED, Code.SAME_AS}:
+        is_gone = job.covered_by not in candidate.wheels
+        # One that was tried, and made a wheel that serves all, would only make it again.
+        return is_gone or (candidate.is_compiled and job.reason_code == Code.COVERED)
+    return job.reason_code in reasons.PASSING

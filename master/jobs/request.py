@@ -12,8 +12,9 @@ from packaging.version import Version
 from master import names
 from master.database.connection import Cursor
 from master.errors import FarmError
-from master.jobs import policy, sql
+from master.jobs import policy, reasons, sql, transitions
 from master.jobs.policy import Candidate, Planned
+from master.jobs.reasons import Code
 from master.targets.tags import Target, runs_on
 
 
@@ -119,25 +120,19 @@ def _build(
             )
             planned.job_ids += [job_id] if job_id else []
     if planned.queued + planned.skipped > before:
-        cursor.execute(sql.DIRTY, {"project_id": project_id, "now": now})
+        transitions.mark_stale(cursor, project_id, now)
 
 
 def _again(cursor: Cursor, job: Any, candidate: Candidate, planned: Planned, now: datetime) -> int:
     """Moves a job that is there to the front, and queues it again if it failed; its job_id."""
-    bound = {
-        "job_id": job.job_id,
-        "now": now,
-        "priority": policy.ASKED_FOR,
-        "upstream_file_id": candidate.upstream_file_id,
-    }
+    sdist, first = candidate.upstream_file_id, policy.ASKED_FOR
     if job.state in {"built", "failed", "skipped"}:
-        cursor.execute(sql.REQUEUE, bound)
-        planned.queued += cursor.rowcount
-    elif job.state == "pending" and job.upstream_file_id != candidate.upstream_file_id:
+        planned.queued += transitions.requeue(cursor, job.job_id, sdist, now, first)
+    elif job.state == "pending" and job.upstream_file_id != sdist:
         # Its sdist went, and there is another; of a project that no sync reads only this sees it.
-        cursor.execute(sql.REQUEUE, bound)
+        transitions.requeue(cursor, job.job_id, sdist, now, first)
     else:
-        cursor.execute(sql.RAISE, bound)
+        cursor.execute(sql.RAISE, {"job_id": job.job_id, "priority": first})
     return int(job.job_id)
 
 
@@ -184,13 +179,14 @@ def _exact(cursor: Cursor, name: str, version: str, known: Sequence[Candidate]) 
         raise CannotBuildError(f"{name} has no version {version} ({has}): correct the version")
     candidate = found[0]
     if not candidate.present:
-        raise CannotBuildError(f"{name} {version} is {policy.GONE}: choose another version")
+        why = reasons.WORDS[Code.GONE]
+        raise CannotBuildError(f"{name} {version} is {why}: choose another version")
     if candidate.upstream_file_id is None:
         cursor.execute(sql.FILES, {"version_id": candidate.version_id})
         files = ", ".join(row.filename for row in cursor.fetchall()[:3]) or "no files"
         raise CannotBuildError(
-            f"{name} {version} has {policy.NO_SDIST} (but {files}), so there is nothing to build "
-            f"from: choose another version, or ask its authors for an sdist"
+            f"{name} {version} has {reasons.WORDS[Code.NO_SDIST]} (but {files}), so there is "
+            f"nothing to build from: choose another version, or ask its authors for an sdist"
         )
     return candidate
 
@@ -199,9 +195,9 @@ def _why_none(name: str, known: Sequence[Candidate], targets: Sequence[Target]) 
     fit = [c for c in known if c.upstream_obstacle is None]
     if fit:
         return _wrong_python(name, max(fit, key=lambda c: c.parsed), targets)
-    reasons = sorted({c.upstream_obstacle for c in known if c.upstream_obstacle})
+    why = sorted({reasons.WORDS[c.upstream_obstacle] for c in known if c.upstream_obstacle})
     return (
-        f"{name} has no version that can be built ({', '.join(reasons) or 'it has none at all'}): "
+        f"{name} has no version that can be built ({', '.join(why) or 'it has none at all'}): "
         f"choose another project"
     )
 

@@ -29,8 +29,8 @@ SELECT version_id, target_id, reason FROM skips WHERE project_id = %(project_id)
 """
 
 JOBS = """
-SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason,
-       j.priority,
+SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reason_code, j.reason,
+       j.covered_by, j.priority,
        b.sdist_sha256 IS NOT NULL
        AND NOT EXISTS (SELECT FROM upstream_files f
                         WHERE f.filename = b.sdist_filename AND f.sha256 = b.sdist_sha256
@@ -43,31 +43,6 @@ SELECT j.job_id, j.version_id, j.target_id, j.upstream_file_id, j.state, j.reaso
   FROM jobs j JOIN versions v USING (version_id)
   LEFT JOIN builds b ON b.job_id = j.job_id AND b.attempt = j.attempt
  WHERE v.project_id = %(project_id)s AND j.target_id = ANY (%(targets)s)
-"""
-
-INSERT = """
-INSERT INTO jobs (version_id, target_id, upstream_file_id, priority, state, queued_at,
-                  finished_at, reason)
-VALUES (%(version_id)s, %(target_id)s, %(upstream_file_id)s, %(priority)s, %(state)s, %(now)s,
-        %(finished_at)s, %(reason)s)
-ON CONFLICT (version_id, target_id) DO NOTHING
-RETURNING job_id
-"""
-
-# Only a job that is as planning saw it, pending or skipped: a claim that runs meanwhile wins.
-SKIP = """
-UPDATE jobs
-   SET state = 'skipped', finished_at = coalesce(finished_at, %(now)s), reason = %(reason)s,
-       retry_at = NULL
- WHERE job_id = %(job_id)s AND state = %(state)s
-"""
-
-REQUEUE = """
-UPDATE jobs
-   SET state = 'pending', finished_at = NULL, reason = NULL, queued_at = %(now)s, lost_count = 0,
-       retry_at = NULL, fetch_failures = 0, network_failures = 0, other_file = false,
-       upstream_file_id = %(upstream_file_id)s, priority = greatest(priority, %(priority)s)
- WHERE job_id = %(job_id)s AND state IN ('pending', 'built', 'failed', 'skipped')
 """
 
 # What waits for its sdist is tried at once.
@@ -95,8 +70,6 @@ FILES = """
 SELECT filename FROM upstream_files f JOIN versions v USING (version_id)
  WHERE v.version_id = %(version_id)s AND f.present ORDER BY filename
 """
-
-DIRTY = "UPDATE projects SET dirty_since = %(now)s WHERE project_id = %(project_id)s"
 
 OUTSTANDING = """
 SELECT t.name, count(j.job_id) AS outstanding

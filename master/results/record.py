@@ -18,8 +18,9 @@ from master.database import connection as db
 from master.database.connection import Connection, Cursor
 from master.errors import FarmError
 from master.fleet.reported import line
-from master.jobs import retry
-from master.jobs.policy import COVERED, SAME_AS, is_compiled
+from master.jobs import reasons, retry, transitions
+from master.jobs.policy import is_compiled
+from master.jobs.reasons import Code, Reason
 from master.key import Key
 from master.results import result as results
 from master.results import sql, verify
@@ -108,28 +109,29 @@ class Recorder:
 
     def _end(self, arrival: _Arrival, folder: Path) -> Recorded:
         """Ends the job, with the wheel if there is one and it can be kept."""
-        key, reason, sent = str(arrival.key), arrival.result.reason, arrival.result.wheel
+        key, sent = str(arrival.key), arrival.result.wheel
         if sent is not None:
             try:
                 with verify.opened(folder / sent.filename, self._expected(arrival, sent)) as wheel:
                     cover = self._cover_of(arrival, wheel)
                     if cover:
-                        self._skip(arrival, SAME_AS + cover)
-                        return Recorded(key, "skipped", SAME_AS + cover, None)
+                        reason = reasons.same_as(cover)
+                        self._skip(arrival, reason)
+                        return Recorded(key, "skipped", reason.words, None)
                     return Recorded(key, "built", None, self._publish(arrival, wheel))
             except (WheelRefusedError, psycopg2.DataError, psycopg2.IntegrityError) as error:
                 # This one's fault, and the results behind it must not wait for it.
-                reason = f"wheel refused: {line(str(error))}"
-                arrival = replace(
-                    arrival, result=replace(arrival.result, wheel=None, reason=reason)
-                )
+                result = replace(arrival.result, wheel=None, reason=_refused(error))
+                arrival = replace(arrival, result=result)
+        assert arrival.result.reason is not None
+        words = arrival.result.reason.words
         wait = retry.wait(arrival.result.fetch, arrival.job)
         if wait is not None:
-            self._wait(arrival, wait)
-            return Recorded(key, "waiting", reason, None)
+            self._wait(arrival, arrival.result.reason, wait)
+            return Recorded(key, "waiting", words, None)
         with db.transaction(self._conn) as cursor:
             self._insert(cursor, arrival)
-        return Recorded(key, "failed", reason, None)
+        return Recorded(key, "failed", words, None)
 
     def _job(self, builder: str, key: Key | None) -> Any:
         """The job that the builder holds under this key. Raises RefusedError."""
@@ -174,25 +176,26 @@ class Recorder:
         found = (n for n in names if serves(parse_wheel_filename(n)[3], arrival.target))
         return next(found, None)
 
-    def _skip(self, arrival: _Arrival, reason: str) -> None:
+    def _skip(self, arrival: _Arrival, reason: Reason) -> None:
         """Ends the job without a second wheel of what is there. Raises RefusedError."""
-        bound = self._bound(arrival) | {"status": "skipped", "reason": reason}
         with db.transaction(self._conn) as cursor:
-            self._lock(cursor, bound)
-            cursor.execute(sql.FINISH, bound)
-            cursor.execute(sql.DIRTY, bound)
+            self._lock(cursor, self._bound(arrival))
+            transitions.finish(cursor, arrival.key.job_id, "skipped", reason, arrival.now)
 
-    def _wait(self, arrival: _Arrival, wait: timedelta) -> None:
+    def _wait(self, arrival: _Arrival, reason: Reason, wait: timedelta) -> None:
         """Queues the job again, for when the wait is over. Raises RefusedError."""
-        code = arrival.result.fetch
-        bound = self._bound(arrival) | {
-            "retry_at": arrival.now + wait,
-            "network": int(code == retry.NETWORK),
-            "other_file": code == retry.OTHER_FILE,
-        }
+        result = arrival.result
         with db.transaction(self._conn) as cursor:
-            self._lock(cursor, bound)
-            cursor.execute(sql.WAIT, bound)
+            self._lock(cursor, self._bound(arrival))
+            transitions.wait(
+                cursor,
+                arrival.key.job_id,
+                reason,
+                arrival.now + wait,
+                arrival.now,
+                network=result.fetch == retry.NETWORK,
+                other_file=result.fetch == retry.OTHER_FILE,
+            )
 
     def _publish(self, arrival: _Arrival, wheel: verify.Wheel) -> str:
         """Puts the wheel into the store and its build into the database; returns its name."""
@@ -265,8 +268,8 @@ class Recorder:
         text = arrival.log.encode()
         log = gzip.compress(text, 6, mtime=0)  # without the time, equal logs are equal
         cursor.execute(sql.LOG, {"build_id": build_id, "log": log, "size_bytes": len(text)})
-        cursor.execute(sql.FINISH, bound)
-        cursor.execute(sql.DIRTY, bound)
+        job_id, reason = arrival.key.job_id, arrival.result.reason
+        transitions.finish(cursor, job_id, bound["status"], reason, arrival.now)
         return build_id
 
     def _bound(self, arrival: _Arrival) -> dict[str, Any]:
@@ -275,9 +278,9 @@ class Recorder:
             "job_id": arrival.key.job_id,
             "attempt": arrival.key.attempt,
             "builder_id": job.builder_id,
-            "project_id": job.project_id,
             "status": "failed" if result.reason else "built",
-            "reason": result.reason,
+            "reason_code": result.reason and result.reason.code,
+            "reason": result.reason and result.reason.words,
             "sdist_filename": job.sdist_filename if job.sdist_sha256 else None,
             "sdist_sha256": job.sdist_sha256,
             "started_at": result.started_at,
@@ -335,8 +338,8 @@ class Recorder:
             job_id = facts.pop("job_id")
             if serves(wheel.tags, Target(**facts)):
                 covered.append(job_id)
-        bound = {"job_ids": covered, "reason": COVERED + wheel.filename, "now": arrival.now}
-        cursor.execute(sql.COVER, bound)
+        reason = reasons.covered(wheel.filename)
+        transitions.skip(cursor, covered, "pending", reason, arrival.now)
 
     def _resolve(self, intent: Intent) -> None:
         """Keeps a wheel that is recorded, and takes any other out of the store."""
@@ -356,6 +359,10 @@ class Recorder:
         for folder in self._config.incoming.glob("*/*"):
             if (folder.parent.name, folder.name) not in waited:
                 remove_any(folder)
+
+
+def _refused(error: Exception) -> Reason:
+    return Reason(Code.WHEEL_REFUSED, f"wheel refused: {line(str(error))}")
 
 
 def _no_room(error: OSError, state_dir: Path) -> Exception:

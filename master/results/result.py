@@ -13,6 +13,7 @@ from typing import Any
 
 from master.fleet.reported import line
 from master.jobs import retry
+from master.jobs.reasons import Code, Reason
 from master.results.refused import WheelRefusedError
 from master.results.verify import regular_file
 
@@ -33,7 +34,7 @@ class SentWheel:
 
 @dataclass(frozen=True)
 class Result:
-    reason: str | None
+    reason: Reason | None
     """Why the build failed; None when it ended well."""
     started_at: datetime | None
     finished_at: datetime
@@ -56,8 +57,8 @@ def read(folder: Path, key: str, leased_at: datetime, now: datetime) -> Result:
             raise ValueError("it's of another job")
         return _parse(raw, leased_at, now)
     except (WheelRefusedError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"result refused: result.json isn't as agreed: {line(str(error))}"
-        return Result(reason, None, now, None, None, ())
+        words = f"result refused: result.json isn't as agreed: {line(str(error))}"
+        return Result(Reason(Code.RESULT_REFUSED, words), None, now, None, None, ())
 
 
 def _parse(raw: Mapping[str, Any], leased_at: datetime, now: datetime) -> Result:
@@ -69,15 +70,17 @@ def _parse(raw: Mapping[str, Any], leased_at: datetime, now: datetime) -> Result
     packages = raw.get("apt_packages") or []
     if not isinstance(packages, list):
         raise TypeError("apt_packages is no list")
+    fetch = None if built else next((c for c in retry.CODES if c == raw.get("fetch")), None)
+    code = Code.SDIST_UNAVAILABLE if fetch else Code.BUILD_FAILED
     good = [p for p in packages if isinstance(p, str) and _APT_PACKAGE.fullmatch(p)]
     return Result(
-        reason=None if built else line(raw.get("reason")) or "no reason given",
+        reason=None if built else Reason(code, line(raw.get("reason")) or "no reason given"),
         started_at=min(started_at, finished_at) if started_at else None,
         finished_at=finished_at,
         duration_s=_duration(raw.get("duration_s")),
         wheel=_wheel(raw["wheel"]) if built else None,
         apt_packages=tuple(sorted(set(good))[:MAX_APT_PACKAGES]),
-        fetch=None if built else next((c for c in retry.CODES if c == raw.get("fetch")), None),
+        fetch=fetch,
     )
 
 

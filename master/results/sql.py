@@ -24,10 +24,11 @@ SELECT FROM jobs
 """
 
 BUILD = """
-INSERT INTO builds (job_id, attempt, builder_id, status, reason, sdist_filename, sdist_sha256,
-                    started_at, finished_at, duration_s, recorded_at)
-VALUES (%(job_id)s, %(attempt)s, %(builder_id)s, %(status)s, %(reason)s, %(sdist_filename)s,
-        %(sdist_sha256)s, %(started_at)s, %(finished_at)s, %(duration_s)s, %(now)s)
+INSERT INTO builds (job_id, attempt, builder_id, status, reason_code, reason, sdist_filename,
+                    sdist_sha256, started_at, finished_at, duration_s, recorded_at)
+VALUES (%(job_id)s, %(attempt)s, %(builder_id)s, %(status)s, %(reason_code)s, %(reason)s,
+        %(sdist_filename)s, %(sdist_sha256)s, %(started_at)s, %(finished_at)s, %(duration_s)s,
+        %(now)s)
 RETURNING build_id
 """
 
@@ -48,23 +49,6 @@ INSERT INTO file_dependencies (file_id, tool, dependency)
 SELECT %(file_id)s, %(tool)s, unnest(%(dependencies)s::text[])
 """
 
-FINISH = """
-UPDATE jobs
-   SET state = %(status)s, reason = %(reason)s, finished_at = %(now)s, builder_id = NULL,
-       leased_at = NULL, handed_at = NULL, revoking = false
- WHERE job_id = %(job_id)s
-"""
-
-WAIT = """
-UPDATE jobs
-   SET state = 'pending', builder_id = NULL, leased_at = NULL, handed_at = NULL, revoking = false,
-       retry_at = %(retry_at)s, retry_reason = %(reason)s, fetch_failures = fetch_failures + 1,
-       network_failures = network_failures + %(network)s, other_file = other_file OR %(other_file)s
- WHERE job_id = %(job_id)s
-"""
-
-DIRTY = "UPDATE projects SET dirty_since = %(now)s WHERE project_id = %(project_id)s"
-
 RECORDED = "SELECT FROM files WHERE filename = %(filename)s"
 
 PURE = """
@@ -84,11 +68,6 @@ SELECT j.job_id, t.target_id, t.name, t.python_version, t.interpreter_tag, t.abi
   FROM jobs j JOIN targets t USING (target_id)
  WHERE j.version_id = %(version_id)s AND j.job_id <> %(job_id)s AND j.state = 'pending'
    FOR UPDATE OF j SKIP LOCKED
-"""
-
-COVER = """
-UPDATE jobs SET state = 'skipped', reason = %(reason)s, finished_at = %(now)s, retry_at = NULL
- WHERE job_id = ANY (%(job_ids)s) AND state = 'pending'
 """
 
 LEASED = """

@@ -84,11 +84,11 @@ _OFFERED = """
 """
 _COUNTS = """
     SELECT targets.name, python_version, platform_tag,
-           count(job_id) FILTER (WHERE state = 'built') AS built,
-           count(job_id) FILTER (WHERE state = 'failed') AS failed,
-           count(job_id) FILTER (WHERE state = 'skipped') AS skipped,
-           count(job_id) FILTER (WHERE state IN ('pending', 'leased')) AS waiting
-    FROM targets LEFT JOIN jobs USING (target_id)
+           coalesce(sum(jobs) FILTER (WHERE state = 'built'), 0)::bigint AS built,
+           coalesce(sum(jobs) FILTER (WHERE state = 'failed'), 0)::bigint AS failed,
+           coalesce(sum(jobs) FILTER (WHERE state = 'skipped'), 0)::bigint AS skipped,
+           coalesce(sum(jobs) FILTER (WHERE state IN ('pending', 'leased')), 0)::bigint AS waiting
+    FROM targets LEFT JOIN job_counts USING (target_id)
     GROUP BY targets.name, python_version, platform_tag ORDER BY targets.name
 """
 _RECENT = """

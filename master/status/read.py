@@ -27,12 +27,12 @@ from master.status.model import (
 
 _COUNTS = """
 SELECT t.name,
-       count(*) FILTER (WHERE j.state = 'pending') AS pending,
-       count(*) FILTER (WHERE j.state = 'leased') AS leased,
-       count(*) FILTER (WHERE j.state = 'built') AS built,
-       count(*) FILTER (WHERE j.state = 'failed') AS failed,
-       count(*) FILTER (WHERE j.state = 'skipped') AS skipped
-  FROM targets t LEFT JOIN jobs j USING (target_id)
+       coalesce(sum(c.jobs) FILTER (WHERE c.state = 'pending'), 0)::bigint AS pending,
+       coalesce(sum(c.jobs) FILTER (WHERE c.state = 'leased'), 0)::bigint AS leased,
+       coalesce(sum(c.jobs) FILTER (WHERE c.state = 'built'), 0)::bigint AS built,
+       coalesce(sum(c.jobs) FILTER (WHERE c.state = 'failed'), 0)::bigint AS failed,
+       coalesce(sum(c.jobs) FILTER (WHERE c.state = 'skipped'), 0)::bigint AS skipped
+  FROM targets t LEFT JOIN job_counts c USING (target_id)
  WHERE t.active AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
  GROUP BY t.name
 """
@@ -82,31 +82,49 @@ SELECT name AS project, ignored_count AS count, ignored AS lines
 """
 
 # A job takes as long as builds of its project did for this target, or else as the target's
-# recent ones. A long queue is judged by its head.
+# recent ones. A long queue is judged by its head, behind what is leased. Single rows are looked up,
+# not joined, so that no plan reads a table as a whole.
 _LEFT = """
-SELECT t.name, total.jobs, total.waiting, head.sampled, head.known, head.expected_s
+WITH recent AS (
+     SELECT target_id, avg(duration_s) AS duration_s
+       FROM (SELECT (SELECT target_id FROM jobs j WHERE j.job_id = b.job_id), duration_s
+               FROM builds b
+              WHERE duration_s IS NOT NULL ORDER BY build_id DESC LIMIT 500) last
+      GROUP BY target_id)
+SELECT t.name, total.jobs, total.waiting, head.known, head.expected_s
   FROM targets t
  CROSS JOIN LATERAL (
-       SELECT count(*) AS jobs, count(j.retry_at) AS waiting FROM jobs j
-        WHERE j.target_id = t.target_id AND j.state IN ('pending', 'leased')
-          AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))) total
+       SELECT CASE WHEN %(job_ids)s::bigint[] IS NULL
+              THEN (SELECT coalesce(sum(c.jobs), 0)::bigint FROM job_counts c
+                     WHERE c.target_id = t.target_id AND c.state IN ('pending', 'leased'))
+              ELSE (SELECT count(*) FROM jobs j
+                     WHERE j.target_id = t.target_id AND j.state IN ('pending', 'leased')
+                       AND j.job_id = ANY (%(job_ids)s)) END AS jobs,
+              (SELECT count(*) FROM jobs j
+                WHERE j.target_id = t.target_id AND j.retry_at IS NOT NULL
+                  AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))) AS waiting
+       ) total
+  LEFT JOIN recent USING (target_id)
  CROSS JOIN LATERAL (
-       SELECT avg(b.duration_s) AS duration_s
-         FROM (SELECT job_id, duration_s FROM builds
-                WHERE duration_s IS NOT NULL ORDER BY build_id DESC LIMIT 500) b
-         JOIN jobs j USING (job_id) WHERE j.target_id = t.target_id) recent
- CROSS JOIN LATERAL (
-       SELECT count(*) AS sampled, count(coalesce(own.duration_s, recent.duration_s)) AS known,
-              sum(coalesce(own.duration_s, recent.duration_s)) AS expected_s
-         FROM (SELECT v.project_id FROM jobs j JOIN versions v USING (version_id)
-                WHERE j.target_id = t.target_id AND j.state IN ('pending', 'leased')
-                  AND j.retry_at IS NULL
-                  AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
-                ORDER BY j.priority DESC, j.job_id LIMIT 500) waiting
+       SELECT sum(ahead.jobs) FILTER (WHERE coalesce(own.duration_s, recent.duration_s)
+                                            IS NOT NULL) AS known,
+              sum(ahead.jobs * coalesce(own.duration_s, recent.duration_s)) AS expected_s
+         FROM (SELECT (SELECT project_id FROM versions v WHERE v.version_id = due.version_id),
+                      count(*)::integer AS jobs
+                 FROM (SELECT version_id FROM jobs j
+                        WHERE j.target_id = t.target_id AND j.state = 'leased'
+                          AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
+                       UNION ALL
+                       (SELECT version_id FROM jobs j
+                         WHERE j.target_id = t.target_id AND j.state = 'pending'
+                           AND j.retry_at IS NULL
+                           AND (%(job_ids)s::bigint[] IS NULL OR j.job_id = ANY (%(job_ids)s))
+                         ORDER BY j.priority DESC, j.job_id LIMIT 500)) due
+                GROUP BY 1) ahead
          LEFT JOIN LATERAL (
                SELECT avg(b.duration_s) AS duration_s
                  FROM versions v JOIN jobs j USING (version_id) JOIN builds b USING (job_id)
-                WHERE v.project_id = waiting.project_id AND j.target_id = t.target_id) own
+                WHERE v.project_id = ahead.project_id AND j.target_id = t.target_id) own
            ON true) head
  WHERE total.jobs > 0 AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
 """

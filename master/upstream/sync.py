@@ -422,7 +422,7 @@ def write(
             {
                 "project_id": project_id,
                 "now": now,
-                "changed": bool(changed or planned.changed),
+                "changed": bool(changed),
                 "serial": upstream.serial,
                 "ignored": [line(text) for text in upstream.ignored[:IGNORED_SHOWN]],
                 "ignored_count": len(upstream.ignored),

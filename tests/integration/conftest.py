@@ -12,6 +12,7 @@ from master import config as master_config
 from master.config import Config
 from master.database import connection as db
 from master.database import migrate
+from master.jobs import reasons
 from tests.support.cluster import ROLES, Cluster
 from tests.support.farm import Farm, upstream
 
@@ -51,6 +52,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         conn = db.connect(config, "owner")
         try:
             migrate.migrate(conn, config, None)
+            reasons.register(conn, check=False)
         finally:
             conn.close()
         yield cluster

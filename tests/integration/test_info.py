@@ -80,7 +80,8 @@ class Farm:
         if state in ("built", "failed", "skipped"):
             columns = {"finished_at": NOW, **columns}
         if state in ("failed", "skipped"):
-            columns = {"reason": "why", **columns}
+            code = "build-failed" if state == "failed" else "not-newest"
+            columns = {"reason": "why", "reason_code": code, **columns}
         names = ["version_id", "target_id", "state", *columns]
         places = ", ".join(["%s"] * len(names))
         return int(
@@ -99,12 +100,14 @@ class Farm:
     def build(self, job: int, builder: int, duration_s: float, reason: str | None = None) -> int:
         return int(
             self.one(
-                "INSERT INTO builds (job_id, attempt, builder_id, status, reason, finished_at,"
-                " duration_s) VALUES (%s, 1, %s, %s, %s, %s, %s) RETURNING build_id",
+                "INSERT INTO builds (job_id, attempt, builder_id, status, reason, reason_code,"
+                " finished_at, duration_s) VALUES (%s, 1, %s, %s, %s, %s, %s, %s)"
+                " RETURNING build_id",
                 job,
                 builder,
                 "failed" if reason else "built",
                 reason,
+                "build-failed" if reason else None,
                 NOW,
                 duration_s,
             )

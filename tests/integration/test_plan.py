@@ -285,7 +285,10 @@ def test_a_job_that_is_queued_again_has_all_its_tries_again(farm: Farm, plan: Pl
         plan("new", url=server.url)
         assert farm.rows(WAITS) == [("pending", None, 0, 0, False)]
         farm.rows(WAITING, None)
-        farm.rows("UPDATE jobs SET state = 'failed', reason = '404', finished_at = now()")
+        farm.rows(
+            "UPDATE jobs SET state = 'failed', reason = '404', reason_code = 'sdist-unavailable',"
+            " finished_at = now()"
+        )
         plan("new", url=server.url)
     assert farm.rows(WAITS) == [("pending", None, 0, 0, False)]
 

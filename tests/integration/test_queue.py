@@ -333,6 +333,10 @@ def test_a_job_that_loses_its_builder_three_times_fails(farm: Farm) -> None:
     ((status, reason, attempt),) = farm.rows("SELECT status, reason, attempt FROM builds")
     assert (status, attempt) == ("failed", 3)
     assert reason.startswith("builder-lost: 3 times, the last one was pi1")
+    assert farm.rows("SELECT attempt, reason_code, reason FROM ended_leases ORDER BY attempt") == [
+        (1, "builder-lost", "no longer has it"),
+        (2, "builder-lost", "no longer has it"),
+    ]
     assert farm.value("SELECT dirty_since FROM projects") == farm.now
 
 

@@ -217,6 +217,10 @@ def test_the_network_fails_a_job_at_the_eighth_time(farm: Farm, key: str) -> Non
     assert farm.rows(WAITS)[0][0] == "failed"
     ((status, reason, attempt),) = farm.rows("SELECT status, reason, attempt FROM builds")
     assert (status, reason, attempt) == ("failed", "the sdist can't be fetched: why", 8)
+    assert farm.rows("SELECT count(*), max(attempt), max(reason_code) FROM ended_leases") == [
+        (7, 7, "sdist-unavailable")
+    ]
+    assert farm.value("SELECT DISTINCT reason_code FROM builds") == "sdist-unavailable"
     assert farm.value("SELECT count(*) FROM build_logs") == 1
     assert farm.differences() == []
 
@@ -371,7 +375,8 @@ def test_a_name_that_a_restored_database_forgot_is_taken_all_the_same(farm: Farm
     farm.send("pi1", key, Forge())
     name = farm.record(key).filename
     published = (farm.config.store / "demo" / name).read_bytes()
-    farm.rows("TRUNCATE builds CASCADE")
+    for table in ("file_dependencies", "files", "build_logs", "builds"):
+        farm.rows(f"DELETE FROM {table}")
     farm.rows("UPDATE jobs SET state = 'pending', attempt = 0, finished_at = NULL")
     assert farm.keys("pi1") == [key]
     farm.send("pi1", key, Forge(files={"demo.py": b"other", "x.so": b""}))
@@ -469,7 +474,8 @@ def test_a_pure_wheel_that_is_built_anew_gets_a_build_tag_all_the_same(farm: Far
     farm.sync(upstream("demo", "1.0"))
     for expected in ("demo-1.0-py3-none-any.whl", "demo-1.0-1-py3-none-any.whl"):
         farm.rows(
-            "UPDATE jobs SET state = 'pending', finished_at = NULL, reason = NULL, queued_at = %s",
+            "UPDATE jobs SET state = 'pending', finished_at = NULL, reason = NULL,"
+            " reason_code = NULL, covered_by = NULL, queued_at = %s",
             farm.now,
         )
         (key,) = farm.keys("pi1", {"pi1": "bookworm"})

@@ -30,14 +30,25 @@ WRONG = {
     "a pending job that is handed over": "UPDATE jobs SET handed_at = now()",
     "a built job without an end": "UPDATE jobs SET state = 'built'",
     "a failure without a reason": "UPDATE jobs SET state = 'failed', finished_at = now()",
+    "a reason without a code": """
+        UPDATE jobs SET state = 'failed', finished_at = now(), reason = 'why'""",
+    "a code that there is not": """
+        UPDATE jobs SET state = 'failed', finished_at = now(), reason = 'why',
+        reason_code = 'because'""",
+    "a job that is covered by nothing": """
+        UPDATE jobs SET state = 'skipped', finished_at = now(), reason = 'why',
+        reason_code = 'covered'""",
+    "a job that is covered by a wheel that there is not": """
+        UPDATE jobs SET state = 'skipped', finished_at = now(), reason = 'why',
+        reason_code = 'covered', covered_by = 'x-1-py3-none-any.whl'""",
     "a job that was lost four times": "UPDATE jobs SET lost_count = 4",
     "two jobs of one version and target": """
         INSERT INTO jobs (version_id, target_id, upstream_file_id)
         SELECT version_id, target_id, upstream_file_id FROM jobs""",
-    "a job that builds a wheel": "UPDATE upstream_files SET kind = 'wheel'",
+    "a job without a file": "UPDATE jobs SET upstream_file_id = 0",
     "a build that succeeds for a reason": """
-        INSERT INTO builds (job_id, attempt, builder_id, status, reason, finished_at)
-        SELECT job_id, 1, builders.builder_id, 'built', 'because', now()
+        INSERT INTO builds (job_id, attempt, builder_id, status, reason, reason_code, finished_at)
+        SELECT job_id, 1, builders.builder_id, 'built', 'because', 'build-failed', now()
         FROM jobs, builders LIMIT 1""",
 }
 
@@ -83,6 +94,10 @@ FORBIDDEN = [
     ("queue", "UPDATE files SET sha256 = NULL"),
     ("queue", "DELETE FROM files"),
     ("queue", "DELETE FROM jobs"),
+    ("queue", "UPDATE job_counts SET jobs = 0"),
+    ("queue", "SELECT add_to_job_counts(1, 'pending', 1)"),
+    ("queue", "DELETE FROM ended_leases"),
+    ("sync", "INSERT INTO reasons VALUES ('x', 'x')"),
     ("site", "UPDATE jobs SET priority = 1"),
     ("site", "UPDATE projects SET display_name = 'x'"),
     ("site", "INSERT INTO files DEFAULT VALUES"),
@@ -128,3 +143,33 @@ def test_two_migrations_wait_for_each_other(farm: Farm) -> None:
         second.commit()
         with pytest.raises(db.BusyError, match="another migration has been under way"):
             db.hold(second, db.Lock.MIGRATION)
+
+
+def _counted(farm: Farm) -> dict[str, int]:
+    return dict(farm.rows("SELECT state, sum(jobs)::int FROM job_counts GROUP BY state"))
+
+
+def test_whoever_writes_jobs_they_stay_counted(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0", "2.0", "3.0"))
+    farm.claim({"pi1": "bookworm"})
+    assert _counted(farm) == {"pending": 3, "leased": 3}
+    farm.rows("DELETE FROM jobs WHERE state = 'leased'")
+    farm.rows("UPDATE jobs SET priority = 1")
+    assert _counted(farm) == {"pending": 3, "leased": 0}
+    farm.rows("TRUNCATE jobs CASCADE")
+    assert _counted(farm) == {}
+
+
+def test_no_writer_waits_for_another_to_count_its_jobs(farm: Farm) -> None:
+    farm.sync(upstream("demo", *(f"{n}.0" for n in range(1, 9))))
+    change = "UPDATE jobs SET state = 'built', finished_at = now() WHERE job_id = %s"
+    with farm.connect("queue") as first, farm.connect("queue") as second:
+        for conn in (first, second):
+            conn.cursor().execute("SET lock_timeout = '100ms'")
+        # In turn, and each in the order in which the other one would be waiting for it.
+        for conn, job_id in ((first, 1), (second, 2), (first, 3), (second, 4)):
+            conn.cursor().execute(change, (job_id,))
+        assert _counted(farm) == {"pending": 16}
+        first.commit()
+        second.rollback()
+    assert _counted(farm) == {"pending": 14, "built": 2}

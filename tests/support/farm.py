@@ -18,6 +18,7 @@ from master.fleet.claim import Claims
 from master.results import collect, record
 from master.results.collect import Gathered
 from master.targets import registry
+from master.targets.tags import Target
 from master.upstream import sync
 from master.upstream.pypi import UpstreamFile, UpstreamProject, UpstreamVersion
 from master.upstream.sync import Synced
@@ -49,13 +50,14 @@ def upstream(project: str, *versions: str, **changes: Any) -> UpstreamProject:
 
 
 class Farm:
+    facts: Sequence[Target] = (BOOKWORM, TRIXIE)
+
     def __init__(self, cluster: Cluster, config: Config) -> None:
         self.cluster = cluster
         self.config = config
         self.now = START
-        facts = [asdict(target) for target in (BOOKWORM, TRIXIE)]
         with self.connect("owner") as conn:
-            registry.register(conn, facts, check=False)
+            registry.register(conn, [asdict(target) for target in self.facts], check=False)
         self.targets = self._active()
 
     @contextmanager
@@ -181,9 +183,14 @@ class Farm:
             " WHERE status = 'failed'",
             "build without a log": "SELECT build_id FROM builds WHERE NOT EXISTS"
             " (SELECT FROM build_logs l WHERE l.build_id = builds.build_id)"
-            " AND reason IS DISTINCT FROM 'builder-lost'",
+            " AND reason_code IS DISTINCT FROM 'builder-lost'",
             "built twice": "SELECT job_id FROM builds WHERE status = 'built' GROUP BY job_id"
             " HAVING count(*) > 1",
+            "miscounted": "SELECT target_id, state FROM"
+            " (SELECT target_id, state, count(*) FROM jobs GROUP BY target_id, state) counted"
+            " FULL JOIN (SELECT target_id, state, sum(jobs) FROM job_counts"
+            " GROUP BY target_id, state HAVING sum(jobs) <> 0) kept USING (target_id, state)"
+            " WHERE counted.count IS DISTINCT FROM kept.sum",
         }
         for what, statement in queries.items():
             found += [f"{what}: {row}" for row in self.rows(statement)]

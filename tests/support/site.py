@@ -79,8 +79,9 @@ class SiteFarm:
         return int(
             self.query(
                 """INSERT INTO jobs (version_id, target_id, upstream_file_id, state, reason,
-                                     finished_at, attempt)
+                                     reason_code, finished_at, attempt)
                    VALUES (%(version_id)s, %(target_id)s, %(sdist)s, %(state)s, %(reason)s,
+                           CASE WHEN %(reason)s::text IS NOT NULL THEN 'build-failed' END,
                            CASE WHEN %(state)s <> 'pending' THEN now() END, 1)
                    RETURNING job_id""",
                 version_id=version_id,
@@ -98,8 +99,10 @@ class SiteFarm:
             job_id=job_id,
         )
         build_id = self.query(
-            """INSERT INTO builds (job_id, attempt, builder_id, status, reason, finished_at)
-               VALUES (%(job_id)s, 1, %(builder)s, %(status)s, %(reason)s, now())
+            """INSERT INTO builds (job_id, attempt, builder_id, status, reason, reason_code,
+                                   finished_at)
+               VALUES (%(job_id)s, 1, %(builder)s, %(status)s, %(reason)s,
+                       CASE WHEN %(reason)s::text IS NOT NULL THEN 'build-failed' END, now())
                RETURNING build_id""",
             job_id=job_id, builder=builder, status=status, reason=reason,
         )  # fmt: skip
