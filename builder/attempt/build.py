@@ -16,11 +16,11 @@ from builder import files
 from builder.attempt import fetch, output, reason
 from builder.attempt import log as build_log
 from builder.config import Config
-from builder.job import Job, Result, WheelFile
 from builder.libraries import apt
 from builder.libraries.rootfs import Rootfs
 from builder.sandbox.units import Outcome, UnitError
 from builder.spool.spool import Spool
+from protocol.job import Job, Result, WheelFile
 
 _UNPACKED_FACTOR = 8
 _MEMORY_OF_A_COMPILER = 512 << 20

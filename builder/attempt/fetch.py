@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Optional
 
 from builder import __version__, files
-from builder.job import Sdist
+from protocol.job import Sdist
 
 # What the trouble is, in the words of a result; the master goes by them.
 NETWORK = "network"

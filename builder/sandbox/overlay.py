@@ -18,7 +18,7 @@ from pathlib import Path
 
 from builder import config as settings
 from builder.config import Config
-from builder.job import check_key
+from protocol.job import check_key
 
 _MOUNTS = Path("/proc/self/mounts")
 _USAGE = "usage: python3 -m builder.sandbox.overlay up KEY | down KEY | clean"

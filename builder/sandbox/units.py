@@ -7,7 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from builder.job import KEY, check_key
+from protocol.job import KEY, check_key
 
 # systemd.exec(5): these statuses mean that systemd couldn't set up the process.
 _SETUP_STATUS = range(200, 246)

@@ -14,9 +14,9 @@ from typing import Any, Optional
 
 from builder import __version__, files
 from builder.config import Config
-from builder.job import Job
 from builder.spool import status
 from builder.spool.spool import Snapshot, Spool
+from protocol.job import Job
 
 _SERVICE = "wheelyard-builder.service"
 # The master says its time before it knocks at a Pi, and gives up on it after a minute.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Optional
 
 from builder import files
-from builder.job import Job, JobError, Result, check_key, dump, parse
+from protocol.job import Job, JobError, Result, check_key, dump, parse
 
 _STATES = ("jobs", "running", "done")
 

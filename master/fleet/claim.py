@@ -18,7 +18,7 @@ from master.fleet import reported, sql
 from master.fleet.leases import LONGEST_BACKOFF
 from master.jobs.policy import ASKED_FOR
 from master.jobs.retry import LONGEST_WAIT
-from master.key import Key
+from protocol.key import Key
 
 
 @dataclass(frozen=True)

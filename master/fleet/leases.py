@@ -12,7 +12,7 @@ from master.database import connection as db
 from master.database.connection import Connection, Cursor
 from master.fleet import sql
 from master.fleet.reported import Report
-from master.key import Key
+from protocol.key import Key
 
 LOST_LIMIT = 3
 FIRST_BACKOFF = timedelta(seconds=5)

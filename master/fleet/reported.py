@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from master import key
-from master.key import Key
+from protocol import key
+from protocol.key import Key
 
 MAX_BYTES = 1 << 20
 MAX_KEYS = 1000

@@ -12,7 +12,6 @@ from typing import Any
 import psycopg2.errors
 from packaging.utils import parse_wheel_filename
 
-from master import key as keys
 from master.config import Config
 from master.database import connection as db
 from master.database.connection import Connection, Cursor
@@ -20,13 +19,14 @@ from master.errors import FarmError
 from master.fleet.reported import line
 from master.jobs import retry
 from master.jobs.policy import COVERED, is_compiled
-from master.key import Key
 from master.results import result as results
 from master.results import retag, sql, verify
 from master.results.refused import WheelRefusedError
 from master.results.result import Result
 from master.results.store import Intent, Store, remove_any
 from master.targets.tags import Target, serves
+from protocol import key as keys
+from protocol.key import Key
 
 MAX_BUILD_TAGS = 100
 MAX_APT_PACKAGES_EACH = 50

@@ -8,7 +8,6 @@ from typing import Any
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, named as one
 
-from master import key
 from master.config import Config
 from master.database import connection as db
 from master.status.model import (
@@ -24,6 +23,7 @@ from master.status.model import (
     TargetResult,
     Waiting,
 )
+from protocol import key
 
 _COUNTS = """
 SELECT t.name,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from builder.config import Config, Release
-from builder.job import Job, Sdist
 from builder.sandbox.units import Outcome, UnitError
+from protocol.job import Job, Sdist
 
 RELEASE = Release(
     name="bookworm",

@@ -174,7 +174,7 @@ def test_a_builder_is_told_the_time_at_which_it_is_talked_to(tmp_path: Path) -> 
     ]
     (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
     (tmp_path / "library").mkdir()
-    (tmp_path / "library/wheel_build.py").write_text(ECHO)
+    (tmp_path / "library/spool_exchange.py").write_text(ECHO)
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,

@@ -15,9 +15,9 @@ import pytest
 from builder import files
 from builder.attempt import fetch, output
 from builder.attempt.build import Builder
-from builder.job import Job
 from builder.sandbox.units import Outcome, UnitError
 from builder.spool.spool import Spool
+from protocol.job import Job
 from tests.support.builder import FakeUnits, config, elf32, job, write_wheel
 
 KEY = "bookworm-1-1"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from builder import config as settings
-from builder.job import JobError
 from builder.sandbox import overlay, units
 from builder.sandbox.units import Outcome, UnitError, Units
+from protocol.job import JobError
 from tests.support.builder import config
 
 ROOT = Path(__file__).parents[4]

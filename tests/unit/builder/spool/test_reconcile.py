@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from builder import files
-from builder.job import Result
 from builder.spool import reconcile, status
 from builder.spool.spool import Snapshot, Spool
+from protocol.job import Result
 from tests.support.builder import config, job
 
 QUEUED, RUNNING, DONE = "bookworm-1-1", "bookworm-2-1", "bookworm-3-1"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from builder import files
-from builder.job import Job, Result, WheelFile, dump
 from builder.spool.spool import Spool
+from protocol.job import Job, Result, WheelFile, dump
 from tests.support.builder import job
 
 

@@ -22,7 +22,7 @@ _WORKER = """
 import sys, time
 from dataclasses import replace
 from pathlib import Path
-from builder.job import Result, WheelFile
+from protocol.job import Result, WheelFile
 from builder.spool.spool import Spool
 
 spool = Spool(Path(sys.argv[1]))
@@ -103,7 +103,7 @@ def test_no_job_is_lost_or_doubled_however_often_the_service_is_killed(tmp_path:
 _MASTER = """
 import sys
 from pathlib import Path
-from builder import job
+from protocol import job
 from builder.spool import reconcile
 from builder.spool.spool import Spool
 

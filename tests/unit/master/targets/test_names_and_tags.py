@@ -6,9 +6,10 @@ import pytest
 from packaging.utils import parse_wheel_filename
 from packaging.version import InvalidVersion
 
-from master import key, names
-from master.key import Key
+from master import names
 from master.targets import tags
+from protocol import key
+from protocol.key import Key
 from tests.support.wheels import BOOKWORM, TRIXIE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: wheel_build
+module: spool_exchange
 short_description: Exchange jobs and results with a builder's spool
 description:
   - Makes the spool of a Pi agree with what the master says, and returns what the spool then holds.
@@ -62,7 +62,7 @@ author: Wheelyard
 
 EXAMPLES = r"""
 - name: Hand over jobs, and ask what is finished
-  wheel_build:
+  spool_exchange:
     jobs: "{{ handout.jobs }}"
     leased: "{{ handout.leased }}"
     revoke: "{{ handout.revoke }}"
@@ -133,8 +133,9 @@ def main() -> None:
     )
     sys.path.insert(0, module.params["code_path"])
     try:
-        from builder import config, job  # noqa: PLC0415 -- the Pi's own copy
+        from builder import config  # noqa: PLC0415 -- the Pi's own copy
         from builder.spool import reconcile, spool  # noqa: PLC0415 -- the Pi's own copy
+        from protocol import job  # noqa: PLC0415 -- the Pi's own copy
     except ImportError as error:
         module.fail_json(msg=f"this host is no provisioned builder: {error}; run site.yml for it")
     try:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from builder import config, job
+from builder import config
+from protocol import job
 
 DOCUMENT: dict[str, Any] = {
     "key": "bookworm-12-1",

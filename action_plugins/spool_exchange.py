@@ -1,4 +1,4 @@
-"""Ansible action: runs library/wheel_build.py on a Pi, and lets through only what it may answer.
+"""Ansible action: runs library/spool_exchange.py on a Pi, and passes on only what it may answer.
 
 Ansible acts on what it finds in a module's result: on statistics, facts, warnings and more, in the
 one process that talks to all hosts. A Pi runs strangers' code and could answer anything, so that

@@ -13,7 +13,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from builder.spool import reconcile, status
 from builder.spool.spool import Spool
-from library import wheel_build
+from library import spool_exchange
 
 ROOT = Path(__file__).parents[3]
 ISO = "%Y-%m-%dT%H:%M:%SZ"
@@ -60,7 +60,7 @@ class Pi:
             **arguments,
         }
         with patch_module_args(values), pytest.raises(SystemExit):
-            wheel_build.main()
+            spool_exchange.main()
         answer: dict[str, Any] = json.loads(self.capsys.readouterr().out)
         return answer
 
@@ -148,8 +148,8 @@ def test_a_host_that_is_no_builder_says_so(pi: Pi) -> None:
 
 def test_the_leases_must_be_named(pi: Pi) -> None:
     # Without them every result would count as acknowledged.
-    options = yaml.safe_load(wheel_build.DOCUMENTATION)["options"]
+    options = yaml.safe_load(spool_exchange.DOCUMENTATION)["options"]
     assert options["leased"]["required"] is True
     with patch_module_args({}), pytest.raises(SystemExit):
-        wheel_build.main()
+        spool_exchange.main()
     assert "leased" in json.loads(pi.capsys.readouterr().out)["msg"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.datatag import deprecate_value
 
-from action_plugins.wheel_build import MAX_LENGTH, believed
+from action_plugins.spool_exchange import MAX_LENGTH, believed
 
 ROOT = Path(__file__).parents[3]
 REPORT = {"queued": ["a-1-1"], "running": [{"key": "a-2-1"}], "done": [], "refuses": None}
@@ -78,7 +79,7 @@ def play_round(folder: Path, printed: dict[str, object]) -> list[str]:
     }
     (folder / "play.yml").write_text(yaml.safe_dump([exchange, record]))
     (folder / "library").mkdir()
-    (folder / "library/wheel_build.py").write_text((ROOT / "library/wheel_build.py").read_text())
+    shutil.copy(ROOT / "library/spool_exchange.py", folder / "library")
     (folder / "library/build_record.py").write_text(RECORD)
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
