@@ -22,11 +22,11 @@ from master.jobs.policy import COVERED, is_compiled
 from master.results import result as results
 from master.results import retag, sql, verify
 from master.results.refused import WheelRefusedError
-from master.results.result import Result
 from master.results.store import Intent, Store, remove_any
 from master.targets.tags import Target, serves
 from protocol import key as keys
 from protocol.key import Key
+from protocol.result import NETWORK, OTHER_FILE, Result, WheelFile
 
 MAX_BUILD_TAGS = 100
 MAX_APT_PACKAGES_EACH = 50
@@ -79,7 +79,7 @@ class Recorder:
     def record(self, builder: str, key: str, now: datetime) -> Recorded:
         """Records the result that stands in incoming/BUILDER/KEY, and removes it from there.
 
-        Raises RefusedError, and NoRoomError or psycopg2.Error with nothing recorded.
+        Raises RefusedError, and with nothing recorded NoRoomError, psycopg2.Error or NewerError.
         """
         folder = self._config.incoming / builder / key
         parsed = keys.parse(key)
@@ -158,7 +158,7 @@ class Recorder:
             raise RefusedError(f"the job is leased to {job.builder}")
         return job
 
-    def _expected(self, job: Any, target: Target, sent: results.SentWheel) -> verify.Expected:
+    def _expected(self, job: Any, target: Target, sent: WheelFile) -> verify.Expected:
         return verify.Expected(
             project=job.project,
             version=job.version,
@@ -193,8 +193,8 @@ class Recorder:
         code = arrival.result.fetch
         bound = self._bound(arrival) | {
             "retry_at": arrival.now + wait,
-            "network": int(code == retry.NETWORK),
-            "other_file": code == retry.OTHER_FILE,
+            "network": int(code == NETWORK),
+            "other_file": code == OTHER_FILE,
         }
         with db.transaction(self._conn) as cursor:
             self._lock(cursor, bound)
@@ -240,7 +240,7 @@ class Recorder:
             return wheel, path
         workshop = self._store.workshop(str(arrival.key))
         tagged = retag.retagged(path, wheel.filename, wheel.dist_info, filename, workshop)
-        sent = results.SentWheel(tagged.name, *_facts(tagged))
+        sent = WheelFile(tagged.name, *_facts(tagged))
         try:
             return verify.verify(tagged, self._expected(job, target, sent)), tagged
         except WheelRefusedError as error:

@@ -16,11 +16,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import asdict
 from pathlib import Path
 
 from builder import config as settings
 from builder.spool.spool import Spool
+from protocol import job as jobs
 from protocol.job import Job, Sdist
 
 ROUNDS = 7
@@ -73,7 +73,7 @@ def as_builder(program: str, job: Job) -> None:
     """Run a line of Python as the spool's owner, with the job on its standard input."""
     subprocess.run(
         [sys.executable, "-c", program],
-        input=json.dumps(asdict(job)).encode(),
+        input=json.dumps(jobs.dump(job)).encode(),
         user=pwd.getpwnam("wheelyard-builder").pw_uid,
         group=pwd.getpwnam("wheelyard-builder").pw_gid,
         check=True,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builder import config
-from protocol import job
+from protocol import VERSION, MessageError, job
 
 DOCUMENT: dict[str, Any] = {
+    "protocol": VERSION,
     "key": "bookworm-12-1",
     "project": "demo",
     "version": "1.0",
-    "release": "bookworm",
+    "target": "bookworm",
     "sdist": {
         "filename": "demo-1.0.tar.gz",
         "url": "https://localhost/demo-1.0.tar.gz",
@@ -35,16 +34,20 @@ def test_a_job_survives_its_file() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"key": "../etc/passwd"}, "is no job key"),
-        ({"key": "bookworm-12-1.service"}, "is no job key"),
-        ({"key": "trixie-12-1"}, "its release is 'bookworm'"),
-        ({"project": ""}, "a name is missing"),
-        ({"version": None}, "a name is missing"),
+        ({"key": "../etc/passwd"}, "is not a valid job key"),
+        ({"key": "bookworm-12-1.service"}, "is not a valid job key"),
+        ({"key": "trixie-12-1"}, "its target is 'bookworm'"),
+        ({"project": ""}, "its project is missing"),
+        ({"version": None}, "its version is missing"),
         ({"sdist": None}, "bookworm-12-1"),
+        ({"priority": True}, "its priority is not a valid number"),
+        ({"protocol": VERSION + 1}, f"it is of version {VERSION + 1} of the protocol"),
+        ({"protocol": "2"}, "protocol is not a valid number"),
+        ({"protocol": 1}, "its target is missing"),
     ],
 )
 def test_a_wrong_job_is_refused(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(job.JobError, match="can't be used") as caught:
+    with pytest.raises(MessageError, match="can't be used") as caught:
         job.parse({**DOCUMENT, **change})
     assert says in str(caught.value)
 
@@ -52,16 +55,22 @@ def test_a_wrong_job_is_refused(change: dict[str, Any], says: str) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"filename": "../demo-1.0.tar.gz"}, "is no name of an sdist"),
-        ({"filename": "a\nPATH=/x.tar.gz"}, "is no name of an sdist"),
+        ({"filename": "../demo-1.0.tar.gz"}, "is not a valid name of an sdist"),
+        ({"filename": "a\nPATH=/x.tar.gz"}, "is not a valid name of an sdist"),
         ({"url": "file:///etc/passwd"}, "is not an https address"),
-        ({"sha256": "md5"}, "is no SHA-256"),
+        ({"size_bytes": -1}, "the sdist's size is not a valid number"),
+        ({"sha256": "md5"}, "is not a valid SHA-256"),
     ],
 )
 def test_a_wrong_source_is_refused(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(job.JobError) as caught:
+    with pytest.raises(MessageError) as caught:
         job.parse({**DOCUMENT, "sdist": {**DOCUMENT["sdist"], **change}})
     assert says in str(caught.value)
+
+
+def test_a_job_says_its_version_and_what_the_master_knows() -> None:
+    said = job.dump(job.parse(DOCUMENT))
+    assert said == {**{n: v for n, v in DOCUMENT.items() if "later" not in n}, "priority": 0}
 
 
 def test_a_wrong_job_costs_no_other() -> None:
@@ -71,30 +80,3 @@ def test_a_wrong_job_costs_no_other() -> None:
         "job 'bookworm-12-1'",
         "job None",
     ]
-
-
-def test_settings_are_read_as_the_role_writes_them(tmp_path: Path) -> None:
-    path = tmp_path / "builder.json"
-    release = {
-        "name": "bookworm",
-        "python_version": "3.11",
-        "interpreter_tag": "cp311",
-        "abi_tag": "cp311",
-        "platform_tag": "linux_armv7l",
-        "machine": "armv7l",
-        "preinstalled": ["libc6"],
-    }
-    path.write_text(json.dumps({"release": release, "forbidden_addresses": ["::1"]}))
-    loaded = config.load(path)
-    assert loaded.release.tag == "cp311-cp311-linux_armv7l"
-    assert loaded.forbidden_addresses == ("::1",)
-    assert str(loaded.rootfs) == "/var/lib/wheelyard/rootfs/bookworm"
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"release": {}}'])
-def test_settings_that_do_not_fit_name_the_file_and_the_way_out(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "builder.json"
-    path.write_text(text)
-    with pytest.raises(config.ConfigError, match=r"run ansible-playbook site\.yml") as caught:
-        config.load(path)
-    assert str(path) in str(caught.value)
