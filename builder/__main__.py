@@ -20,6 +20,7 @@ from builder.sandbox.units import Units
 from builder.service import serve
 from builder.spool import reconcile
 from builder.spool.spool import Spool
+from protocol import report
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
         return 1 if verdict.refuses else 0
     elif arguments == ["report"]:
         snapshot = Spool(config.spool_dir).snapshot()
-        document = reconcile.report(config, snapshot, reconcile.service_state())
+        document = report.dump(reconcile.report(config, snapshot, reconcile.service_state()))
         sys.stdout.write(json.dumps(document, indent=1) + "\n")
         return 0
     sys.stderr.write(f"{__doc__}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from protocol.result import MAX_LOG_BYTES
+
 DEFAULT_PATH = Path("/etc/wheelyard/builder.json")
 
 
@@ -48,7 +50,7 @@ class Config:
     min_memory_bytes: int = 400 << 20
     sdist_max_bytes: int = 1 << 30
     wheel_max_bytes: int = 1 << 30
-    log_max_bytes: int = 4 << 20
+    log_max_bytes: int = MAX_LOG_BYTES
     # wheel-build@ has it from the role; this is for words alone.
     build_timeout_s: float = 10800.0
     fetch_timeout_s: float = 600.0

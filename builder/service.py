@@ -89,11 +89,11 @@ class Service:
         counts as lost, and fails the third time.
         """
         name = self.config.release.name
-        foreign = [job for job in self.spool.snapshot().queued if job.release != name]
+        foreign = [job for job in self.spool.snapshot().queued if job.target != name]
         if not foreign:
             return None
         return (
-            f"this Pi builds for {name}, and {foreign[0].key} is for {foreign[0].release}: run "
+            f"this Pi builds for {name}, and {foreign[0].key} is for {foreign[0].target}: run "
             "site.yml for this Pi, with its release as it should be in the inventory"
         )
 

@@ -1,4 +1,4 @@
-"""What a round brings back, as the master's module build_record takes it."""
+"""What a round brings back, as the module build_record takes it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
-def round_reports(
+def round_exchanges(
     builders: Iterable[str], variables: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Any] | None]:
-    """For each builder its report, None for one that didn't answer or failed to.
-
-    A report's `collected` lists the keys whose results were fetched whole (the rest of its `done`
-    is left to a later round), its `handed` those of the jobs that it was given.
+) -> dict[str, dict[str, Any]]:
+    """For each builder its report, None for one that didn't answer or failed to, and beside it
+    what the master itself knows: the keys of the results that were fetched whole as `collected`,
+    and those of the jobs that it was given as `handed`.
     """
-    return {name: _report(variables[name]) for name in builders}
+    return {name: _exchange(variables[name]) for name in builders}
 
 
 def round_finished(
@@ -23,23 +22,25 @@ def round_finished(
     """Those of the builders that say they have results, as the hosts of a play."""
     reports = ((name, _report(variables[name])) for name in builders)
     # An empty list of hosts would stand for all of them.
-    return [name for name, report in reports if report and report.get("done")] or ["!all"]
+    return [name for name, report in reports if report and report["done"]] or ["!all"]
 
 
-def _report(variables: Mapping[str, Any]) -> dict[str, Any] | None:
-    exchange = variables.get("round_exchange") or {}
-    report = exchange.get("report")
-    if not isinstance(report, Mapping):
-        return None
+def _report(variables: Mapping[str, Any]) -> Any:
+    # The action spool_exchange lets through only what is as agreed.
+    return (variables.get("round_exchange") or {}).get("report")
+
+
+def _exchange(variables: Mapping[str, Any]) -> dict[str, Any]:
     fetched = (variables.get("round_collect") or {}).get("results") or ()
-    collected = [
-        result["item"]
-        for result in fetched
-        if not (result.get("failed") or result.get("unreachable") or result.get("skipped"))
-    ]
-    handout = variables.get("round_handout") or {}
-    handed = [job["key"] for job in handout.get("jobs") or ()]
-    return {**report, "collected": collected, "handed": handed}
+    return {
+        "report": _report(variables),
+        "collected": [
+            result["item"]
+            for result in fetched
+            if not (result.get("failed") or result.get("unreachable") or result.get("skipped"))
+        ],
+        "handed": [job["key"] for job in variables["round_handout"]["jobs"]],
+    }
 
 
 class FilterModule:
@@ -47,4 +48,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by the names that playbooks use."""
-        return {"round_finished": round_finished, "round_reports": round_reports}
+        return {"round_finished": round_finished, "round_exchanges": round_exchanges}

@@ -48,8 +48,9 @@ EXAMPLES = r"""
 RETURN = r"""
 handouts:
   description: >-
-    For each builder that is to be talked to now: its name as builder, the new jobs, the keys of
-    all that it holds as leased, and the keys that it shall give back as revoke.
+    For each builder that is to be talked to now: its name as builder, the version of the
+    protocol, the new jobs, the keys of all that it holds as leased, and the keys that it shall
+    give back as revoke.
   type: list
   elements: dict
   returned: always

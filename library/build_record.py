@@ -24,12 +24,12 @@ attributes:
     support: full
     description: A result is recorded once.
 options:
-  reports:
+  exchanges:
     description:
-      - For each builder that was to be talked to, the report of its spool, or null if it couldn't
-        be reached.
-      - A report's C(collected) lists the keys whose results were fetched whole (default is all
-        that is C(done)), its C(handed) those of the jobs that were handed over just before it.
+      - For each builder that was to be talked to, the C(report) of its spool, or null if it
+        couldn't be reached, and beside it what the master knows.
+      - That is the keys whose results were fetched whole, as C(collected), and those of the jobs
+        that were handed over just before the report, as C(handed).
     type: dict
     required: true
   config_path:
@@ -41,14 +41,22 @@ options:
 EXAMPLES = r"""
 - name: Record what came back
   build_record:
-    reports:
+    exchanges:
       pi1:
-        queued: []
-        running: []
-        done:
+        report:
+          protocol: 2
+          queued: []
+          running: []
+          done:
+            - bookworm-12-1
+          refuses: null
+        collected:
           - bookworm-12-1
-        refuses: null
-      pi2: null
+        handed: []
+      pi2:
+        report: null
+        collected: []
+        handed: []
 """
 
 RETURN = r"""
@@ -91,7 +99,7 @@ else:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "reports": {"type": "dict", "required": True},
+            "exchanges": {"type": "dict", "required": True},
             "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
         },
         supports_check_mode=True,
@@ -105,7 +113,7 @@ def main() -> None:
         config = master_config.load(module.params["config_path"])
         with db.session(config, "queue") as conn:
             gathered = collect.gather(
-                conn, config, module.params["reports"], datetime.now(UTC), check=module.check_mode
+                conn, config, module.params["exchanges"], datetime.now(UTC), check=module.check_mode
             )
     except FarmError as error:
         module.fail_json(msg=str(error))

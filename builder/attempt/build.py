@@ -16,11 +16,12 @@ from builder import files
 from builder.attempt import fetch, output, reason
 from builder.attempt import log as build_log
 from builder.config import Config
-from builder.job import Job, Result, WheelFile
 from builder.libraries import apt
 from builder.libraries.rootfs import Rootfs
 from builder.sandbox.units import Outcome, UnitError
+from builder.spool.held import Held
 from builder.spool.spool import Spool
+from protocol.result import NETWORK, Result, WheelFile
 
 _UNPACKED_FACTOR = 8
 _MEMORY_OF_A_COMPILER = 512 << 20
@@ -92,7 +93,7 @@ class Builder:
         self.context = context
         self.pause = fetch.Pause()
 
-    def build(self, job: Job) -> Optional[str]:
+    def build(self, job: Held) -> Optional[str]:
         """Build a job that was taken from the spool.
 
         Afterwards it is done, or queued again when this Pi and not the package is to blame. Returns
@@ -109,7 +110,7 @@ class Builder:
             self.spool.put_back(job)
             trouble = f"the root of a build can't be made: {error}"
         except fetch.FetchError as error:
-            if error.code == fetch.NETWORK:
+            if error.code == NETWORK:
                 self.pause.begin(str(error))
             trouble = self._fail(job, f"the sdist can't be fetched: {error}", error.code)
         except OSError as error:
@@ -117,13 +118,13 @@ class Builder:
         self.units.remove(job.key)
         return trouble
 
-    def resume(self, job: Job) -> Optional[str]:
+    def resume(self, job: Held) -> Optional[str]:
         """Bring a job to its end that was being built when the service ended.
 
         A build runs in a unit of its own, so it may well go on, or have ended, by itself. Returns
         as build() does.
         """
-        if job.release != self.config.release.name:
+        if job.target != self.config.release.name:
             # Its rootfs may be gone, and this one's packages are others; its time was no failure.
             logger.warning("%s: ended: this Pi builds for %s", job.key, self.config.release.name)
             self.spool.put_back(job)
@@ -136,7 +137,7 @@ class Builder:
         self.units.remove(job.key)
         return trouble
 
-    def _run(self, job: Job, place: Place) -> Optional[str]:
+    def _run(self, job: Held, place: Place) -> Optional[str]:
         try:
             outcome = self.units.build(job.key)
             self._finish(job, place, outcome)
@@ -146,14 +147,14 @@ class Builder:
             return self._disk_full(job, error)
         return None
 
-    def _disk_full(self, job: Job, error: OSError) -> str:
+    def _disk_full(self, job: Held, error: OSError) -> str:
         """Queue `job` again and say so; raises `error` if it's another one."""
         if not files.is_full(error):
             raise error
         self.spool.put_back(job)
         return files.full(error)
 
-    def _fetch(self, job: Job, place: Place) -> None:
+    def _fetch(self, job: Held, place: Place) -> None:
         path = fetch.sdist(
             job.sdist,
             place.sdist,
@@ -165,7 +166,7 @@ class Builder:
         # wheel-build@ reads it: the only word of a job that its command needs.
         place.hand_over(path.name)
 
-    def _interrupted(self, job: Job, cause: Optional[str]) -> Optional[str]:
+    def _interrupted(self, job: Held, cause: Optional[str]) -> Optional[str]:
         count = job.interrupted + 1
         if count >= self.config.interruptions_max:
             last = f"; {cause}" if cause else ""
@@ -174,7 +175,7 @@ class Builder:
         self.spool.put_back(job.waiting(interrupted=count))
         return cause
 
-    def _fail(self, job: Job, why: str, code: Optional[str] = None) -> Optional[str]:
+    def _fail(self, job: Held, why: str, code: Optional[str] = None) -> Optional[str]:
         try:
             result = self._result(job, "failed", why, fetch=code)
             self.spool.finish(result, f"{why}\n".encode(), None)
@@ -183,7 +184,7 @@ class Builder:
         logger.info("%s: failed: %s", job.key, why)
         return None
 
-    def _finish(self, job: Job, place: Place, outcome: Outcome) -> None:
+    def _finish(self, job: Held, place: Place, outcome: Outcome) -> None:
         """Put the result of an ended build into the spool; raises OSError on a full disk."""
         self.units.end_processes(job.key)
         log = build_log.trimmed(place.log, self.config.log_max_bytes)
@@ -226,7 +227,7 @@ class Builder:
 
     def _result(
         self,
-        job: Job,
+        job: Held,
         status: str,
         why: Optional[str],
         *,
@@ -240,8 +241,8 @@ class Builder:
             key=job.key,
             status=status,
             reason=why,
-            started_at=_iso(started),
-            finished_at=_iso(now),
+            started_at=_time(started),
+            finished_at=_time(now),
             # A Pi has no clock of its own: it may be set back in the middle of a build.
             duration_s=round(max(now - started, 0.0), 3),
             wheel=wheel,
@@ -259,5 +260,5 @@ def _missing(libraries: tuple[str, ...]) -> bytes:
     )
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)

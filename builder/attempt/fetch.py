@@ -17,12 +17,8 @@ from pathlib import Path
 from typing import IO, Any, Optional
 
 from builder import __version__, files
-from builder.job import Sdist
-
-# What the trouble is, in the words of a result; the master goes by them.
-NETWORK = "network"
-MISSING = "missing"
-OTHER_FILE = "other-file"
+from protocol.job import Sdist
+from protocol.result import MISSING, NETWORK, OTHER_FILE
 
 _CHUNK = 1 << 16
 # What a server says when the file itself is the trouble. 400, 401 and 403 may be a proxy's words,

@@ -8,7 +8,7 @@ import re
 import stat
 from pathlib import Path
 
-from builder.job import WheelFile
+from protocol.result import WheelFile
 
 _CHUNK = 1 << 20
 # PEP 427 names use nothing else; the master computes the file's name again from the job.

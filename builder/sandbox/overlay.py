@@ -18,7 +18,7 @@ from pathlib import Path
 
 from builder import config as settings
 from builder.config import Config
-from builder.job import check_key
+from protocol import key as keys
 
 _MOUNTS = Path("/proc/self/mounts")
 _USAGE = "usage: python3 -m builder.sandbox.overlay up KEY | down KEY | clean"
@@ -33,7 +33,7 @@ def up(config: Config, key: str) -> None:
     work/KEY/tmp    the build's /tmp: in the work area, so that it can't fill the Pi's disk
     work/KEY/log    opened for the build by systemd
     """
-    folder = config.work_dir / check_key(key)
+    folder = config.work_dir / keys.check(key)
     down(config, key)
     builder = pwd.getpwnam(config.builder_user)
     build = pwd.getpwnam(config.build_user)
@@ -58,7 +58,7 @@ def up(config: Config, key: str) -> None:
 
 def down(config: Config, key: str) -> None:
     """Remove the root and the folders of build `key`, if they are there."""
-    folder = config.work_dir / check_key(key)
+    folder = config.work_dir / keys.check(key)
     if _mounted(folder / "root"):
         _run("umount", "--lazy", str(folder / "root"))
     if folder.exists():
@@ -97,7 +97,7 @@ def _keys(config: Config) -> list[str]:
 
 def _active(key: str) -> bool:
     """Whether the root of build `key` is there, or is just being made or removed by its unit."""
-    unit = f"wheel-root@{check_key(key)}.service"
+    unit = f"wheel-root@{keys.check(key)}.service"
     answer = subprocess.run(
         ["systemctl", "is-active", unit], capture_output=True, text=True, check=False
     )

@@ -7,13 +7,13 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from builder.job import KEY, check_key
+from protocol import key as keys
 
 # systemd.exec(5): these statuses mean that systemd couldn't set up the process.
 _SETUP_STATUS = range(200, 246)
 # How often a build is looked at that was under way when the service started.
 _POLL_S = 2.0
-_INSTANCE = re.compile(r"^wheel-(?:root|build)@(?P<key>[^.]+)\.service\b")
+_INSTANCE = re.compile(rf"wheel-(?:root|build)@({keys.PATTERN})\.service\b")
 
 
 class UnitError(Exception):
@@ -39,7 +39,7 @@ class Units:
     def start_root(self, key: str) -> None:
         """Make the root and the folders of a new build; raises UnitError."""
         # What is left of an earlier attempt with this key must not pass for the end of this one.
-        self._systemctl("reset-failed", f"wheel-build@{check_key(key)}.service", check=False)
+        self._systemctl("reset-failed", f"wheel-build@{keys.check(key)}.service", check=False)
         self._systemctl("start", f"wheel-root@{key}.service")
 
     def build(self, key: str, timeout_s: float | None = None) -> Outcome:
@@ -58,7 +58,7 @@ class Units:
 
     def _start(self, key: str, timeout_s: float | None) -> bool:
         """Start a build; return whether it ended within `timeout_s`."""
-        unit = f"wheel-build@{check_key(key)}.service"
+        unit = f"wheel-build@{keys.check(key)}.service"
         try:
             self._systemctl("start", unit, check=False, timeout_s=timeout_s)
         except subprocess.TimeoutExpired:
@@ -94,17 +94,17 @@ class Units:
         answer = self._systemctl(
             "show",
             "--property=ActiveState,Result,ExecMainStatus",
-            f"wheel-build@{check_key(key)}.service",
+            f"wheel-build@{keys.check(key)}.service",
         )
         return dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
 
     def end_processes(self, key: str) -> None:
         """Kill whatever a build left running, so that its files stay as they are."""
-        self._systemctl("stop", f"wheel-build@{check_key(key)}.service", check=False)
+        self._systemctl("stop", f"wheel-build@{keys.check(key)}.service", check=False)
 
     def remove(self, key: str) -> None:
         """Stop both units of a build; its root and its folders are gone afterwards."""
-        for unit in (f"wheel-build@{check_key(key)}.service", f"wheel-root@{key}.service"):
+        for unit in (f"wheel-build@{keys.check(key)}.service", f"wheel-root@{key}.service"):
             self._systemctl("stop", unit, check=False)
             self._systemctl("reset-failed", unit, check=False)
 
@@ -114,8 +114,7 @@ class Units:
             "list-units", "--all", "--plain", "--no-legend", "wheel-root@*", "wheel-build@*"
         )
         found = (_INSTANCE.match(line) for line in answer.splitlines())
-        keys = (match["key"] for match in found if match)
-        return frozenset(key for key in keys if KEY.fullmatch(key))
+        return frozenset(match[1] for match in found if match)
 
     def _systemctl(
         self, verb: str, *arguments: str, check: bool = True, timeout_s: float | None = None

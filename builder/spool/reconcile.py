@@ -10,13 +10,16 @@ import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Optional
+from typing import Optional
 
 from builder import __version__, files
 from builder.config import Config
-from builder.job import Job
 from builder.spool import status
+from builder.spool.held import hold
 from builder.spool.spool import Snapshot, Spool
+from protocol import key as keys
+from protocol.job import Job
+from protocol.report import Report, Running
 
 _SERVICE = "wheelyard-builder.service"
 # The master says its time before it knocks at a Pi, and gives up on it after a minute.
@@ -53,7 +56,7 @@ def after(spool: Snapshot, changes: Changes) -> Snapshot:
     """Return `spool` as it is once `changes` are made."""
     queued = tuple(job for job in spool.queued if job.key not in changes.withdraw)
     return Snapshot(
-        queued=queued + changes.add,
+        queued=queued + tuple(hold(job, 0.0) for job in changes.add),
         running=spool.running,
         done=tuple(key for key in spool.done if key not in changes.acknowledge),
     )
@@ -80,28 +83,18 @@ def apply(spool: Spool, changes: Changes) -> Optional[str]:
     return None
 
 
-def report(
-    config: Config, spool: Snapshot, service: str, refuses: Optional[str] = None
-) -> dict[str, Any]:
+def report(config: Config, spool: Snapshot, service: str, refuses: Optional[str] = None) -> Report:
     """Return what the master is told: what is in the spool, and whether more may come."""
     free = files.free_bytes(config.spool_dir)
-    return {
-        "queued": [job.key for job in spool.queued],
-        "running": [
-            {
-                "key": job.key,
-                "project": job.project,
-                "version": job.version,
-                "started_at": _iso(job.started_at),
-            }
-            for job in spool.running
-        ],
-        "done": list(spool.done),
-        "free_bytes": free,
-        "refuses": refuses or refusal(config, free, service),
-        "service": service,
-        "version": __version__,
-    }
+    return Report(
+        queued=tuple(keys.read(job.key) for job in spool.queued),
+        running=tuple(Running(keys.read(job.key), _time(job.started_at)) for job in spool.running),
+        done=tuple(keys.read(key) for key in spool.done),
+        refuses=refuses or refusal(config, free, service),
+        free_bytes=free,
+        service=service,
+        version=__version__,
+    )
 
 
 def refusal(config: Config, free_bytes: int, service: str) -> Optional[str]:
@@ -148,7 +141,5 @@ def service_state() -> str:
     return answer.stdout.strip() or "unknown"
 
 
-def _iso(seconds: Optional[float]) -> Optional[str]:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+def _time(seconds: Optional[float]) -> Optional[datetime]:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

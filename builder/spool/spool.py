@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Optional
 
 from builder import files
-from builder.job import Job, JobError, Result, check_key, dump, parse
+from builder.spool import held
+from builder.spool.held import Held
+from protocol import job as jobs
+from protocol import key as keys
+from protocol import result as results
+from protocol.job import Job
+from protocol.result import Result
 
 _STATES = ("jobs", "running", "done")
 
@@ -30,8 +36,8 @@ _STATES = ("jobs", "running", "done")
 class Snapshot:
     """What was in the spool at one moment, oldest first."""
 
-    queued: tuple[Job, ...]
-    running: tuple[Job, ...]
+    queued: tuple[Held, ...]
+    running: tuple[Held, ...]
     done: tuple[str, ...]
 
     @property
@@ -78,12 +84,12 @@ class Spool:
         running = sorted(self._read(self.running), key=_order)
         return Snapshot(tuple(queued), tuple(running), tuple(sorted(_keys(self.done))))
 
-    def _read(self, state: Path) -> Iterator[Job]:
+    def _read(self, state: Path) -> Iterator[Held]:
         for key in _keys(state):
             path = state / f"{key}.json"
             try:
-                job = parse(json.loads(path.read_text(encoding="utf-8")))
-            except (JobError, ValueError):
+                job = held.parse(json.loads(path.read_text(encoding="utf-8")))
+            except ValueError:
                 # Every write here is synced before its rename, so this is a dying disk. Without
                 # the file the report doesn't show the job, and the master queues it again at once.
                 path.unlink()
@@ -95,15 +101,15 @@ class Spool:
         with self.locked():
             if any((self.root / state / f"{job.key}.json").exists() for state in _STATES):
                 return False
-            self._write(self.jobs, job.waiting(queued_at=time.time()))
+            self._write(self.jobs, held.hold(job, time.time()))
             return True
 
-    def _write(self, state: Path, job: Job) -> None:
+    def _write(self, state: Path, job: Held) -> None:
         name = f"{job.key}.json"
-        files.write_json(state / name, dump(job), self.tmp / name)
+        files.write_json(state / name, jobs.dump(job), self.tmp / name)
 
     def _move(self, key: str, source: Path, target: Path) -> None:
-        name = f"{check_key(key)}.json"
+        name = f"{keys.check(key)}.json"
         (source / name).rename(target / name)
         files.sync_dir(target)
         files.sync_dir(source)
@@ -119,24 +125,24 @@ class Spool:
         The payload goes first: cut off between the two, the next acknowledgement ends it.
         """
         with self.locked():
-            files.remove(self.results / check_key(key))
+            files.remove(self.results / keys.check(key))
             return self._unlink(self.done, key)
 
     def _unlink(self, state: Path, key: str) -> bool:
-        path = state / f"{check_key(key)}.json"
+        path = state / f"{keys.check(key)}.json"
         there = path.exists()
         path.unlink(missing_ok=True)
         files.sync_dir(state)
         return there
 
-    def take(self, now: float, release: Optional[str] = None) -> Optional[Job]:
+    def take(self, now: float, target: Optional[str] = None) -> Optional[Held]:
         """Start the next job: highest priority, then oldest.
 
-        With `release`, jobs for any other stay queued. Raises OSError, with the job still queued,
+        With `target`, jobs for any other stay queued. Raises OSError, with the job still queued,
         when the disk is full.
         """
         with self.locked():
-            ready = [job for job in self._snapshot().queued if release in (None, job.release)]
+            ready = [job for job in self._snapshot().queued if target in (None, job.target)]
             if not ready:
                 return None
             job = replace(ready[0], started_at=now)
@@ -148,7 +154,7 @@ class Spool:
                 raise
             return job
 
-    def put_back(self, job: Job) -> None:
+    def put_back(self, job: Held) -> None:
         """Queue a started job again, as `job` says now."""
         with self.locked():
             # Without a start time it is known as being on its way back, whatever happens between.
@@ -166,7 +172,7 @@ class Spool:
         `wheel` is a finished file inside tmp/, which moves into the result. Raises OSError, with
         nothing changed but the wheel's place, when the disk is full.
         """
-        folder = self.tmp / f"{check_key(result.key)}.result"
+        folder = self.tmp / f"{keys.check(result.key)}.result"
         with self.locked():
             try:
                 folder.mkdir()
@@ -174,7 +180,7 @@ class Spool:
                 if wheel is not None and result.wheel is not None:
                     wheel.rename(folder / result.wheel.filename)
                 files.write_synced(
-                    folder / "result.json", json.dumps(dump(result), indent=1).encode()
+                    folder / "result.json", json.dumps(results.dump(result), indent=1).encode()
                 )
                 files.sync_dir(folder)
             except OSError:
@@ -185,7 +191,7 @@ class Spool:
             files.sync_dir(self.results)
             self._move(result.key, self.running, self.done)
 
-    def recover(self) -> tuple[Job, ...]:
+    def recover(self) -> tuple[Held, ...]:
         """Clear what a kill left behind and return the jobs that were being built.
 
         A job whose result stands completes; one that was only on its way between two states is
@@ -210,7 +216,7 @@ class Spool:
             return tuple(interrupted)
 
 
-def _order(job: Job) -> tuple[float, float, str]:
+def _order(job: Held) -> tuple[float, float, str]:
     return (-job.priority, job.queued_at, job.key)
 
 

@@ -14,12 +14,15 @@ from typing import Any
 from master.config import Config
 from master.database import notes
 from master.database.connection import Connection, Cursor
-from master.fleet import reported, sql
+from master.fleet import sql
 from master.fleet.leases import LONGEST_BACKOFF
 from master.jobs import transitions
 from master.jobs.policy import ASKED_FOR
 from master.jobs.retry import LONGEST_WAIT
-from master.key import Key
+from protocol import VERSION, report
+from protocol import job as jobs
+from protocol.job import Job, Sdist
+from protocol.key import Key
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Handout:
     """What one builder is told in this round."""
 
     builder: str
+    protocol: int
+    """The version of the protocol in which it is told."""
     jobs: list[dict[str, Any]]
     """Leased to it and not seen in its spool yet."""
     leased: list[str]
@@ -155,8 +160,8 @@ def _bring_forward(cursor: Cursor, builders: Sequence[Any]) -> None:
     cursor.execute(sql.LEASED_FIRST, {"priority": ASKED_FOR})
     named = {row.job_id for row in cursor.fetchall()}
     for builder in builders if named else ():
-        report = reported.parse(builder.report)
-        queued = report.queued if report else ()
+        said = report.read(builder.report)
+        queued = said.queued if said else ()
         for key in dropwhile(lambda key: key.job_id in named, queued):
             if key.job_id in named:
                 cursor.execute(sql.REVOKE, _lease_of(builder, key))
@@ -165,8 +170,8 @@ def _bring_forward(cursor: Cursor, builders: Sequence[Any]) -> None:
 def _take_back(cursor: Cursor, fleet: Sequence[Any]) -> None:
     """Asks builders that refuse for all that they haven't begun: there are others to build it."""
     for builder in fleet:
-        report = reported.parse(builder.report) if builder.refuses else None
-        for key in report.queued if report else ():
+        said = report.read(builder.report) if builder.refuses else None
+        for key in said.queued if said else ():
             cursor.execute(sql.REVOKE, _lease_of(builder, key))
 
 
@@ -190,10 +195,10 @@ def _spare(fleet: Sequence[Any]) -> list[tuple[Any, list[Key]]]:
     """
     found = []
     for builder in fleet:
-        report = reported.parse(builder.report)
-        if report is None or builder.missing_since or builder.held < 2:
+        said = report.read(builder.report)
+        if said is None or builder.missing_since or builder.held < 2:
             continue
-        keys = report.queued if report.running else report.queued[1:]
+        keys = said.queued if said.running else said.queued[1:]
         if keys:
             found.append((builder, list(reversed(keys))))
     return sorted(found, key=lambda one: (-len(one[1]), one[0].name))
@@ -211,6 +216,7 @@ def _handouts(cursor: Cursor, due: Sequence[str]) -> list[Handout]:
     return [
         Handout(
             builder=name,
+            protocol=VERSION,
             jobs=[_job(x) for x in leases[name] if x.handed_at is None and not x.revoking],
             leased=[_key(x) for x in leases[name] if not x.revoking],
             revoke=[_key(x) for x in leases[name] if x.revoking],
@@ -224,17 +230,8 @@ def _key(lease: Any) -> str:
 
 
 def _job(lease: Any) -> dict[str, Any]:
-    """A job as a builder's spool takes it."""
-    return {
-        "key": _key(lease),
-        "project": lease.project,
-        "version": lease.version,
-        "release": lease.target,
-        "priority": lease.priority,
-        "sdist": {
-            "filename": lease.filename,
-            "url": lease.url,
-            "sha256": lease.sha256,
-            "size_bytes": lease.size_bytes,
-        },
-    }
+    sdist = Sdist(lease.filename, lease.url, lease.sha256, lease.size_bytes)
+    key = _key(lease)
+    return jobs.dump(
+        Job(key, lease.project, lease.version, lease.target, sdist, priority=lease.priority)
+    )

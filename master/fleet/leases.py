@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,10 +12,11 @@ from master.config import Config
 from master.database import connection as db
 from master.database.connection import Connection, Cursor
 from master.fleet import sql
-from master.fleet.reported import Report
 from master.jobs import transitions
 from master.jobs.reasons import Code, Reason
-from master.key import Key
+from protocol import report as reports
+from protocol.key import Key
+from protocol.report import Report
 
 LOST_LIMIT = 3
 FIRST_BACKOFF = timedelta(seconds=5)
@@ -35,9 +37,18 @@ class Ended:
 
 
 def report(
-    conn: Connection, config: Config, builder: str, said: Report, now: datetime
+    conn: Connection,
+    config: Config,
+    builder: str,
+    said: Report,
+    now: datetime,
+    *,
+    handed: Collection[str],
 ) -> list[Ended]:
-    """Takes note of a builder's report; the leases that it has lost are ended at once."""
+    """Takes note of a builder's report; the leases that it has lost are ended at once.
+
+    handed has the keys of the jobs that it was given just before.
+    """
 
     def judge(lease: Any) -> tuple[bool, str] | None:
         key = Key(lease.target, lease.job_id, lease.attempt)
@@ -50,7 +61,7 @@ def report(
         if said.refuses:
             return False, f"refuses: {said.refuses}"
         # Leased after this report was asked for, perhaps; but it can't stay so for ever.
-        if key in said.handed or lease.leased_at < now - _patience(config):
+        if str(key) in handed or lease.leased_at < now - _patience(config):
             return True, "didn't take it"
         return None
 
@@ -63,7 +74,7 @@ def report(
             {
                 "builder_id": row.builder_id,
                 "now": now,
-                "report": said.text,
+                "report": json.dumps(reports.dump(said)),
                 "refuses": said.refuses,
             },
         )

@@ -8,12 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-NETWORK = "network"
-"""No connection, or a server in trouble."""
-MISSING = "missing"
-"""The server doesn't have the file: perhaps not yet, where the index is ahead of it."""
-OTHER_FILE = "other-file"
-"""Its size or hash is another than the index promised: perhaps the index is behind."""
+from protocol.result import MISSING, NETWORK, OTHER_FILE
 
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
@@ -22,7 +17,7 @@ CODES = {
     MISSING: LONGEST_WAIT,
     OTHER_FILE: timedelta(minutes=10),
 }
-"""All that a result may say, and the longest wait after each."""
+"""All that a result may say (protocol.result.FETCH_CODES), and the longest wait after each."""
 _NETWORK_TRIES = 8
 # Of a project that no sync reads; of any other, a sync finds out that the file is gone.
 _MISSING_TRIES = 12

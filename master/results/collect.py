@@ -13,10 +13,11 @@ from master.config import Config
 from master.database import connection as db
 from master.database import notes
 from master.database.connection import Connection
-from master.fleet import leases, reported
+from master.fleet import leases
 from master.fleet.leases import Ended
 from master.fleet.reported import line
 from master.results.record import NoRoomError, Recorded, Recorder, RefusedError
+from protocol import report
 
 
 @dataclass(frozen=True)
@@ -38,36 +39,38 @@ class Gathered:
 def gather(
     conn: Connection,
     config: Config,
-    reports: Mapping[str, Any],
+    exchanges: Mapping[str, Mapping[str, Any]],
     now: datetime,
     *,
     check: bool = False,
 ) -> Gathered:
-    """Takes in all that a round brought back; None stands for a builder that wasn't reached.
+    """Takes in all that a round brought back.
 
+    An exchange is a builder's report, None for one that wasn't reached, and beside it what the
+    master knows: the keys whose results were collected, and of the jobs that were handed over.
     Each report and each result is a transaction of its own, and one that makes trouble of a kind
     that nobody thought of is left where it is: the others don't wait for it. With check, only says
     what results would be looked at. Raises db.BusyError, and psycopg2.Error without a database.
     """
-    parsed = {builder: reported.parse(raw) for builder, raw in reports.items()}
+    heard = {builder: report.read(one["report"]) for builder, one in exchanges.items()}
     gathered = Gathered()
     arrived = [
-        (builder, str(key))
-        for builder, report in parsed.items()
-        if report
-        for key in report.done
-        if report.collected is None or key in report.collected
-        if (config.incoming / builder / str(key)).is_dir()
+        (builder, key)
+        for builder, said in heard.items()
+        if said
+        for key in map(str, said.done)
+        if key in exchanges[builder]["collected"] and (config.incoming / builder / key).is_dir()
     ]
     if check:
         gathered.recorded = [Recorded(key, "arrived", None, None) for _, key in arrived]
         return gathered
     recorder = Recorder(conn, config)
-    for builder, report in parsed.items():
-        if report is None:
+    for builder, said in heard.items():
+        if said is None:
             gathered.lost += leases.missing(conn, config, builder, now)
         else:
-            gathered.lost += leases.report(conn, config, builder, report, now)
+            handed = exchanges[builder]["handed"]
+            gathered.lost += leases.report(conn, config, builder, said, now, handed=handed)
     for builder, key in arrived:
         try:
             gathered.recorded.append(recorder.record(builder, key, now))
@@ -85,5 +88,5 @@ def gather(
         if gathered.stopped:
             notes.note(cursor, "last_collect_error", gathered.stopped, now)
         else:
-            notes.note(cursor, "last_round", f"{len(parsed)} builders", now)
+            notes.note(cursor, "last_round", f"{len(heard)} builders", now)
     return gathered

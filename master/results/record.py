@@ -12,7 +12,6 @@ from typing import Any
 import psycopg2.errors
 from packaging.utils import parse_wheel_filename
 
-from master import key as keys
 from master.config import Config
 from master.database import connection as db
 from master.database.connection import Connection, Cursor
@@ -21,14 +20,15 @@ from master.fleet.reported import line
 from master.jobs import reasons, retry, transitions
 from master.jobs.policy import is_compiled
 from master.jobs.reasons import Code, Reason
-from master.key import Key
 from master.results import result as results
 from master.results import sql, verify
 from master.results.refused import WheelRefusedError
 from master.results.repack import Packed, repack
-from master.results.result import Result
 from master.results.store import Intent, Store, remove_any
 from master.targets.tags import Target, serves
+from protocol import key as keys
+from protocol.key import Key
+from protocol.result import NETWORK, OTHER_FILE, Result, WheelFile
 
 MAX_BUILD_TAGS = 100
 MAX_APT_PACKAGES_EACH = 50
@@ -51,6 +51,8 @@ class _Arrival:
     job: Any
     target: Target
     result: Result
+    reason: Reason | None
+    """Why it failed; None while nothing says that it did."""
     log: str
     now: datetime
 
@@ -81,7 +83,7 @@ class Recorder:
     def record(self, builder: str, key: str, now: datetime) -> Recorded:
         """Records the result that stands in incoming/BUILDER/KEY, and removes it from there.
 
-        Raises RefusedError, and NoRoomError or psycopg2.Error with nothing recorded.
+        Raises RefusedError, and with nothing recorded NoRoomError, psycopg2.Error or NewerError.
         """
         folder = self._config.incoming / builder / key
         parsed = keys.parse(key)
@@ -92,8 +94,8 @@ class Recorder:
             remove_any(folder)
             raise
         target = Target(**{name: getattr(job, name) for name in Target.__dataclass_fields__})
-        result = results.read(folder, key, job.leased_at, now)
-        arrival = _Arrival(parsed, job, target, result, results.read_log(folder), now)
+        result, reason = results.read(folder, key, job.leased_at, now)
+        arrival = _Arrival(parsed, job, target, result, reason, results.read_log(folder), now)
         try:
             recorded = self._end(arrival, folder)
         except OSError as error:
@@ -121,13 +123,12 @@ class Recorder:
                     return Recorded(key, "built", None, self._publish(arrival, wheel))
             except (WheelRefusedError, psycopg2.DataError, psycopg2.IntegrityError) as error:
                 # This one's fault, and the results behind it must not wait for it.
-                result = replace(arrival.result, wheel=None, reason=_refused(error))
-                arrival = replace(arrival, result=result)
-        assert arrival.result.reason is not None
-        words = arrival.result.reason.words
+                arrival = replace(arrival, reason=_refused(error))
+        assert arrival.reason is not None
+        words = arrival.reason.words
         wait = retry.wait(arrival.result.fetch, arrival.job)
         if wait is not None:
-            self._wait(arrival, arrival.result.reason, wait)
+            self._wait(arrival, arrival.reason, wait)
             return Recorded(key, "waiting", words, None)
         with db.transaction(self._conn) as cursor:
             self._insert(cursor, arrival)
@@ -154,7 +155,7 @@ class Recorder:
             raise RefusedError(f"the job is leased to {job.builder}")
         return job
 
-    def _expected(self, arrival: _Arrival, sent: results.SentWheel) -> verify.Expected:
+    def _expected(self, arrival: _Arrival, sent: WheelFile) -> verify.Expected:
         return verify.Expected(
             project=arrival.job.project,
             version=arrival.job.version,
@@ -193,8 +194,8 @@ class Recorder:
                 reason,
                 arrival.now + wait,
                 arrival.now,
-                network=result.fetch == retry.NETWORK,
-                other_file=result.fetch == retry.OTHER_FILE,
+                network=result.fetch == NETWORK,
+                other_file=result.fetch == OTHER_FILE,
             )
 
     def _publish(self, arrival: _Arrival, wheel: verify.Wheel) -> str:
@@ -268,7 +269,7 @@ class Recorder:
         text = arrival.log.encode()
         log = gzip.compress(text, 6, mtime=0)  # without the time, equal logs are equal
         cursor.execute(sql.LOG, {"build_id": build_id, "log": log, "size_bytes": len(text)})
-        job_id, reason = arrival.key.job_id, arrival.result.reason
+        job_id, reason = arrival.key.job_id, arrival.reason
         transitions.finish(cursor, job_id, bound["status"], reason, arrival.now)
         return build_id
 
@@ -278,9 +279,9 @@ class Recorder:
             "job_id": arrival.key.job_id,
             "attempt": arrival.key.attempt,
             "builder_id": job.builder_id,
-            "status": "failed" if result.reason else "built",
-            "reason_code": result.reason and result.reason.code,
-            "reason": result.reason and result.reason.words,
+            "status": "failed" if arrival.reason else "built",
+            "reason_code": arrival.reason and arrival.reason.code,
+            "reason": arrival.reason and arrival.reason.words,
             "sdist_filename": job.sdist_filename if job.sdist_sha256 else None,
             "sdist_sha256": job.sdist_sha256,
             "started_at": result.started_at,

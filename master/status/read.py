@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, named as one
 
-from master import key
 from master.config import Config
 from master.database import connection as db
 from master.status.model import (
@@ -24,6 +23,8 @@ from master.status.model import (
     TargetResult,
     Waiting,
 )
+from protocol import report
+from protocol.report import Running as Build
 
 _COUNTS = """
 SELECT t.name,
@@ -39,7 +40,7 @@ SELECT t.name,
 
 _BUILDERS = """
 SELECT b.builder_id, b.name, t.name AS target, b.last_seen_at, b.missing_since, b.refuses,
-       b.report -> 'running' AS running,
+       b.report,
        (SELECT count(*) FROM jobs j WHERE j.builder_id = b.builder_id AND j.state = 'leased')
            AS leased
   FROM builders b JOIN targets t USING (target_id)
@@ -215,8 +216,8 @@ def _rows(cursor: Any, query: str, chosen: dict[str, Any] | None = None) -> list
 
 def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Builder, ...]:
     rows = _rows(cursor, _BUILDERS, chosen)
-    said = {row.builder_id: _first_running(row.running) for row in rows}
-    job_ids = [one[0] for one in said.values() if one]
+    said = {row.builder_id: _first_running(row.report) for row in rows}
+    job_ids = [one.key.job_id for one in said.values() if one]
     leased = {
         (row.builder_id, row.job_id, row.attempt): row
         for row in _rows(cursor, _LEASED, {"job_ids": job_ids})
@@ -225,10 +226,10 @@ def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Build
     for row in rows:
         running = None
         one = said[row.builder_id]
-        job = leased.get((row.builder_id, one[0], one[1])) if one else None
+        job = leased.get((row.builder_id, one.key.job_id, one.key.attempt)) if one else None
         if one and job and row.missing_since is None:
             # A Pi's clock may be wrong: it can't have started before it had the job.
-            started = min(max(one[2] or job.leased_at, job.leased_at), now)
+            started = min(max(one.started_at or job.leased_at, job.leased_at), now)
             running = Running(job.project, job.version, (now - started).total_seconds())
         builders.append(
             Builder(
@@ -255,19 +256,10 @@ def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Build
     return tuple(builders)
 
 
-def _first_running(running: object) -> tuple[int, int, datetime | None] | None:
-    """Job, attempt and start of the first build in a report; None when it makes no sense."""
-    if not isinstance(running, list) or not running or not isinstance(running[0], dict):
-        return None
-    found = key.parse(running[0].get("key"))
-    if found is None:
-        return None
-    try:
-        started = datetime.fromisoformat(str(running[0].get("started_at")))
-        started = started if started.tzinfo else started.replace(tzinfo=UTC)
-    except ValueError:
-        started = None
-    return found.job_id, found.attempt, started
+def _first_running(raw: object) -> Build | None:
+    """The first build in a report, if there is one."""
+    said = report.read(raw)
+    return said.running[0] if said and said.running else None
 
 
 def _run(cursor: Any, chosen: dict[str, Any], since: datetime, targets: list[str]) -> Run:

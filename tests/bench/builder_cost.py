@@ -16,12 +16,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import asdict
 from pathlib import Path
 
 from builder import config as settings
-from builder.job import Job, Sdist
 from builder.spool.spool import Spool
+from protocol import job as jobs
+from protocol.job import Job, Sdist
 
 ROUNDS = 7
 
@@ -55,7 +55,7 @@ def ours(spool: Spool, job: Job) -> float:
     """Seconds from a job in the spool to its result in it."""
     start = time.monotonic()
     queue = ["import sys, json; from pathlib import Path"]
-    queue += ["from builder.job import parse; from builder.spool.spool import Spool"]
+    queue += ["from protocol.job import parse; from builder.spool.spool import Spool"]
     queue += [f"Spool(Path({str(spool.root)!r})).add(parse(json.loads(sys.stdin.read())))"]
     as_builder(";".join(queue), job)
     while not (spool.done / f"{job.key}.json").exists():
@@ -73,7 +73,7 @@ def as_builder(program: str, job: Job) -> None:
     """Run a line of Python as the spool's owner, with the job on its standard input."""
     subprocess.run(
         [sys.executable, "-c", program],
-        input=json.dumps(asdict(job)).encode(),
+        input=json.dumps(jobs.dump(job)).encode(),
         user=pwd.getpwnam("wheelyard-builder").pw_uid,
         group=pwd.getpwnam("wheelyard-builder").pw_gid,
         check=True,

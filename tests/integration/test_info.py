@@ -15,6 +15,7 @@ from master.database import connection as db
 from master.status import read
 from master.status.model import Counts, Failure, Info, Left, Running, TargetResult, Waiting
 from tests.support.cluster import Cluster
+from tests.support.farm import said
 
 NOW = datetime.now(UTC)
 SHA256 = "0" * 64
@@ -155,7 +156,9 @@ def leased(farm: Farm, target: int, builder: int, project: str) -> int:
 
 
 def says_it_builds(farm: Farm, builder: int, key: str, started_at: str) -> None:
-    report = {"running": [{"key": key, "project": "evil\x1b[2J", "started_at": started_at}]}
+    report = said() | {
+        "running": [{"key": key, "project": "evil\x1b[2J", "started_at": started_at}]
+    }
     farm.one(
         "UPDATE builders SET report = %s, last_seen_at = %s WHERE builder_id = %s RETURNING 1",
         json.dumps(report),
@@ -197,7 +200,10 @@ def test_what_is_not_leased_to_a_builder_is_not_shown_as_built_there(farm: Farm,
     assert (shown.state, shown.running, shown.queued) == ("idle", None, 1)
 
 
-@pytest.mark.parametrize("report", ["[]", "null", '{"running": 7}', '{"running": [7]}', "{}"])
+BROKEN = json.dumps(said() | {"running": [7]})
+
+
+@pytest.mark.parametrize("report", ["[]", "null", '{"running": 7}', BROKEN, "{}"])
 def test_a_report_that_makes_no_sense_does_no_harm(farm: Farm, report: str) -> None:
     farm.builder("pi1", farm.target("bookworm"), report=report, last_seen_at=NOW)
     assert farm.read().builders[0].state == "idle"

@@ -18,7 +18,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from master.config import Config
 from master.database.migrate import SCHEMA
-from tests.support.farm import Farm, said, upstream
+from tests.support.farm import Farm, exchange, said, upstream
 from tests.support.index import LOGIN_PAGE, Catalogue, File, Server
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
@@ -79,14 +79,16 @@ def test_the_way_of_one_release(run: Run, farm: Farm) -> None:
     (job,) = handout["jobs"]
     farm.send("pi1", job["key"], Forge())
     checked = run(
-        "build_record", reports={"pi1": said(done=[job["key"]])}, _ansible_check_mode=True
+        "build_record",
+        exchanges={"pi1": exchange(said(done=[job["key"]]))},
+        _ansible_check_mode=True,
     )
     assert [one["key"] for one in checked["recorded"]] == [job["key"]]
     assert farm.rows("SELECT * FROM builds") == []
-    recorded = run("build_record", reports={"pi1": said(done=[job["key"]])})
+    recorded = run("build_record", exchanges={"pi1": exchange(said(done=[job["key"]]))})
     assert recorded["changed"]
     assert recorded["recorded"][0]["filename"] == "demo-1.0-cp311-cp311-linux_armv7l.whl"
-    assert not run("build_record", reports={"pi1": said()})["changed"]
+    assert not run("build_record", exchanges={"pi1": exchange(said())})["changed"]
     assert not run("build_claim", builders={"pi1": "bookworm"})["changed"]
     assert run("build_plan", targets=["bookworm"])["outstanding"] == {"bookworm": 0}
     named = run("build_plan", targets=["bookworm"], packages=["demo"])
@@ -173,7 +175,7 @@ def test_a_bare_database_is_migrated_and_check_mode_only_lists(run: Run, farm: F
 )
 def test_a_database_that_is_off_is_named_with_cause_and_way_out(run: Run, name: str) -> None:
     database = {"host": "127.0.0.1", "port": 9, "name": "wheelyard", "sslrootcert": "/no/ca.crt"}
-    arguments: dict[str, Any] = {"reports": {}} if name == "build_record" else {}
+    arguments: dict[str, Any] = {"exchanges": {}} if name == "build_record" else {}
     message = run(name, {"database": database}, **arguments)["msg"]
     assert "wheelyard at 127.0.0.1:9 can't be reached" in message
     assert "Connection refused" in message
@@ -226,7 +228,7 @@ def test_a_full_disk_is_said_by_claim_and_record(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    recorded = run("build_record", reports={"pi1": said(done=[job["key"]])})
+    recorded = run("build_record", exchanges={"pi1": exchange(said(done=[job["key"]]))})
     assert recorded["failed"]
     assert "disk of the master is full" in recorded["msg"]
     assert farm.rows("SELECT * FROM builds") == []

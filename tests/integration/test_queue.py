@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +13,8 @@ import pytest
 from master.database import connection as db
 from master.fleet import claim
 from master.fleet.leases import Ended
-from tests.support.farm import Farm, said, upstream
+from protocol import VERSION
+from tests.support.farm import Farm, exchange, said, upstream
 
 TWO = {"pi1": "bookworm", "pi2": "bookworm"}
 
@@ -48,10 +50,11 @@ def test_a_new_builder_gets_work_in_the_next_claim(nine: Farm) -> None:
     jobs = handouts["pi1"].jobs
     assert len(jobs) == 3
     assert jobs[0] == {
+        "protocol": VERSION,
         "key": handouts["pi1"].leased[0],
         "project": "demo",
         "version": "1.8",
-        "release": "bookworm",
+        "target": "bookworm",
         "priority": 0,
         "sdist": {
             "filename": "demo-1.8.tar.gz",
@@ -301,7 +304,7 @@ def test_a_lease_that_was_never_handed_over_is_not_lost(nine: Farm) -> None:
     assert nine.gather(pi1=said()).lost == []
     assert [job["key"] for job in nine.claim()["pi1"].jobs] == keys
     # Here it is known that the builder was given them.
-    assert len(nine.gather(pi1=said(handed=keys)).lost) == 3
+    assert len(nine.end_round({"pi1": exchange(said(), handed=keys)}).lost) == 3
 
 
 def test_a_builder_that_never_takes_a_lease_loses_it_in_the_end(nine: Farm) -> None:
@@ -314,7 +317,7 @@ def test_a_job_that_no_builder_takes_fails_at_the_third_time(farm: Farm) -> None
     farm.sync(upstream("demo", "1.0"))
     for attempt in (1, 2, 3):
         (key,) = farm.keys("pi1", {"pi1": "bookworm"})
-        (end,) = farm.gather(pi1=said(handed=[key])).lost
+        (end,) = farm.end_round({"pi1": exchange(said(), handed=[key])}).lost
         assert (end.failed, end.reason) == (attempt == 3, "didn't take it")
     assert attempts(farm) == [("failed", 3, 3)]
 
@@ -349,7 +352,10 @@ def test_a_job_that_loses_its_builder_three_times_fails(farm: Farm) -> None:
         {"queued": [None, {}, [], "../../x", "bookworm-0-1", "bookworm-1-99999999999"]},
         {"refuses": {"deep": "reason"}, "free_bytes": float("nan")},
         {"queued": ["x" * 100] * 100_000},
-        {"text": "\0 \ud800 \\u0000"},
+        {**said(), "refuses": "\0 \ud800 \\u0000", "service": "\0"},
+        {**said(), "protocol": "2"},
+        {**said(), "running": ["bookworm-1-1"]},
+        {**said(), "free_bytes": 10**400},
     ],
 )
 def test_a_report_that_is_nonsense_harms_nobody(nine: Farm, report: object) -> None:
@@ -357,6 +363,60 @@ def test_a_report_that_is_nonsense_harms_nobody(nine: Farm, report: object) -> N
     nine.gather(pi1=report, pi2=said())  # type: ignore[arg-type]
     assert leases(nine)["pi2"] == 3
     assert nine.claim(TWO).keys() >= {"pi2"}
+
+
+@pytest.mark.parametrize("broken", [{"queued": "all"}, {"done": ["x"]}, {"refuses": ["x"]}])
+def test_a_builder_with_a_broken_report_counts_as_not_heard(
+    nine: Farm, broken: dict[str, object]
+) -> None:
+    keys = nine.keys("pi1", {"pi1": "bookworm"})
+    nine.gather(pi1=said(queued=keys))
+    assert nine.gather(pi1={**said(), **broken}).lost == []
+    assert nine.value("SELECT missing_since FROM builders") == nine.now
+    assert leases(nine) == {"pi1": 3}
+
+
+def test_a_report_is_kept_as_it_was_understood(nine: Farm) -> None:
+    nine.claim({"pi1": "bookworm"})
+    nine.gather(pi1={**said(service="a\0ctive"), "handed": ["x"], "text": "\ud800"})
+    kept = {**said(service="a ctive"), "version": None}
+    assert nine.value("SELECT report FROM builders") == kept
+
+
+OF_VERSION_1 = """{"queued": ["bookworm-2-1"], "running": [{"key": "bookworm-1-1",
+"project": "demo", "version": "1.0", "started_at": "2026-11-21T11:33:20.250000+00:00"}], "done": [],
+"free_bytes": 77827756032, "refuses": null, "service": "active", "version": "0.1.0"}"""
+"""A report of before there were versions."""
+
+
+@pytest.mark.parametrize(("version", "behind"), [(1, "this Pi"), (VERSION + 1, "the master")])
+def test_a_pi_of_another_version_waits_and_is_named_and_loses_nothing(
+    farm: Farm, version: int, behind: str
+) -> None:
+    farm.sync(upstream("demo", "1.0", "1.1", "1.2", "1.3", "1.4"))
+    farm.rows("UPDATE jobs SET priority = 5 - job_id")
+    running, queued, handed = farm.keys("pi1", {"pi1": "bookworm"})
+    assert [running, queued] == ["bookworm-1-1", "bookworm-2-1"]
+    report = json.loads(OF_VERSION_1)
+    if version > 1:
+        report |= {"protocol": version, "refuses": {"in": "a new way"}}
+    # What it was given in this very round, it didn't take.
+    (ended,) = farm.end_round({"pi1": exchange(report, handed=[handed])}).lost
+    assert (ended.key, ended.failed) == (handed, False)
+    refuses = farm.value("SELECT refuses FROM builders")
+    assert refuses == (
+        f"it speaks version {version} of the protocol, and the master version {VERSION}: "
+        f"run ansible-playbook site.yml for {behind}"
+    )
+    farm.gather(pi1=report)
+    handout = farm.claim()["pi1"]
+    assert (handout.jobs, handout.leased) == ([], [running, queued])
+    # What it builds meanwhile is recorded, and brought to the master's version it goes on.
+    farm.send("pi1", running, protocol=1)
+    assert [r.key for r in farm.gather(pi1={**report, "running": [], "done": [running]}).recorded]
+    farm.gather(pi1=said(queued=[queued]))
+    assert len(farm.claim()["pi1"].jobs) == 2
+    assert {count for _, _, count in attempts(farm)} == {0}
 
 
 def test_a_builder_cant_end_or_keep_anothers_lease(nine: Farm) -> None:
@@ -404,7 +464,9 @@ def test_a_clock_that_was_set_back_keeps_no_builder_waiting(nine: Farm) -> None:
     handouts = nine.claim(TWO)
     assert handouts.keys() == TWO.keys()
     assert len(handouts["pi1"].jobs) == 3
-    nine.gather(pi1=said(handed=handouts["pi1"].leased), pi2=said())
+    nine.end_round(
+        {"pi1": exchange(said(), handed=handouts["pi1"].leased), "pi2": exchange(said())}
+    )
     # From here on all is as if the clock had never been wrong.
     assert set(nine.rows("SELECT next_contact_at, missing_since FROM builders")) == {
         (nine.now, None)

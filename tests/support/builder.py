@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from builder.config import Config, Release
-from builder.job import Job, Sdist
 from builder.sandbox.units import Outcome, UnitError
+from protocol.job import Job, Sdist
 
 RELEASE = Release(
     name="bookworm",
@@ -47,7 +47,7 @@ def job(key: str = "bookworm-1-1", **changes: Any) -> Job:
     values: dict[str, Any] = {
         "project": "demo",
         "version": "1.0",
-        "release": "bookworm",
+        "target": "bookworm",
         "sdist": Sdist("demo-1.0.tar.gz", "https://localhost/demo-1.0.tar.gz", "0" * 64),
     }
     return Job(key=key, **{**values, **changes})

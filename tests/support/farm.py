@@ -22,6 +22,7 @@ from master.targets.tags import Target
 from master.upstream import sync
 from master.upstream.pypi import UpstreamFile, UpstreamProject, UpstreamVersion
 from master.upstream.sync import Synced
+from protocol import VERSION
 from tests.support.cluster import Cluster
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
@@ -116,9 +117,12 @@ class Farm:
         return self.claim(fleet)[builder].leased
 
     def gather(self, **said: Mapping[str, Any] | None) -> Gathered:
-        """A round's end with these reports."""
+        """A round's end with these reports, and all that they say is done collected."""
+        return self.end_round({name: exchange(report) for name, report in said.items()})
+
+    def end_round(self, exchanges: Mapping[str, Mapping[str, Any]]) -> Gathered:
         with self.connect("queue") as conn:
-            return collect.gather(conn, self.config, said, self.now)
+            return collect.gather(conn, self.config, exchanges, self.now)
 
     def recorder(self, conn: Connection) -> record.Recorder:
         return record.Recorder(conn, self.config)
@@ -133,6 +137,7 @@ class Farm:
         data = forge.bytes() if forge else b""
         filename = forge.filename if forge else ""
         result = {
+            "protocol": VERSION,
             "key": key,
             "status": "built" if forge else "failed",
             "reason": None if forge else "no compiler",
@@ -212,13 +217,20 @@ def said(
 ) -> dict[str, Any]:
     """A builder's report."""
     return {
+        "protocol": VERSION,
         "queued": list(queued),
-        "running": [
-            {"key": key, "project": "x", "version": "1", "started_at": START.isoformat()}
-            for key in running
-        ],
+        "running": [{"key": key, "started_at": START.isoformat()} for key in running],
         "done": list(done),
         "free_bytes": 1 << 30,
         "refuses": None,
         **more,
     }
+
+
+def exchange(
+    report: Any, collected: Sequence[str] | None = None, handed: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A builder's report, with what the master knows beside it."""
+    if collected is None:
+        collected = report.get("done") or [] if isinstance(report, dict) else []
+    return {"report": report, "collected": collected, "handed": handed}

@@ -12,19 +12,19 @@ from pathlib import Path
 from master.database import connection as db
 from master.results import collect
 from tests.integration.conftest import config_of
-from tests.support.farm import said
+from tests.support.farm import exchange, said
 
 
 def main() -> None:
     host, database, state_dir, now = sys.argv[1:]
     config = config_of(host, database, Path(state_dir))
-    reports = {
-        builder.name: said(done=sorted(folder.name for folder in builder.iterdir()))
+    exchanges = {
+        builder.name: exchange(said(done=sorted(folder.name for folder in builder.iterdir())))
         for builder in sorted(config.incoming.iterdir())
     }
     print("started", flush=True)  # noqa: T201 - the test waits for it
     with db.session(config, "queue") as conn:
-        collect.gather(conn, config, reports, datetime.fromisoformat(now))
+        collect.gather(conn, config, exchanges, datetime.fromisoformat(now))
 
 
 if __name__ == "__main__":

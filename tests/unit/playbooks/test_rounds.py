@@ -15,7 +15,7 @@ from jinja2 import Environment
 
 from builder.spool.reconcile import wrong_clock
 from callback_plugins import farm_journal
-from filter_plugins.rounds import round_finished, round_reports
+from filter_plugins.rounds import round_exchanges, round_finished
 
 ROOT = Path(__file__).parents[3]
 REGISTERED = ROOT / "roles/builder/templates/etc/wheelyard/inventory/builder.yml.j2"
@@ -33,11 +33,10 @@ def answer(done: list[str], **results: bool) -> dict[str, Any]:
 
 
 def test_a_builder_that_answers_has_its_report() -> None:
-    reports = round_reports(["pi1"], {"pi1": answer(["a-1-1"], **{"a-1-1": False})})
-    assert reports == {
+    exchanges = round_exchanges(["pi1"], {"pi1": answer(["a-1-1"], **{"a-1-1": False})})
+    assert exchanges == {
         "pi1": {
-            "queued": [],
-            "done": ["a-1-1"],
+            "report": {"queued": [], "done": ["a-1-1"]},
             "collected": ["a-1-1"],
             "handed": ["a-9-1"],
         }
@@ -46,10 +45,9 @@ def test_a_builder_that_answers_has_its_report() -> None:
 
 def test_a_result_that_did_not_arrive_whole_is_not_collected() -> None:
     variables = {"pi1": answer(["a-1-1", "a-2-1"], **{"a-1-1": True, "a-2-1": False})}
-    report = round_reports(["pi1"], variables)["pi1"]
-    assert report is not None
-    assert report["done"] == ["a-1-1", "a-2-1"]
-    assert report["collected"] == ["a-2-1"]
+    exchange = round_exchanges(["pi1"], variables)["pi1"]
+    assert exchange["report"]["done"] == ["a-1-1", "a-2-1"]
+    assert exchange["collected"] == ["a-2-1"]
 
 
 def test_a_builder_that_is_unreachable_or_fails_has_none() -> None:
@@ -57,9 +55,18 @@ def test_a_builder_that_is_unreachable_or_fails_has_none() -> None:
         "off": {"round_exchange": {"unreachable": True, "msg": "timed out"}},
         "broken": {"round_exchange": {"failed": True, "msg": "no spool"}},
         "silent": {},
-        "mad": {"round_exchange": {"report": "hello"}},
     }
-    assert round_reports(variables, variables) == dict.fromkeys(variables)
+    for facts in variables.values():
+        facts["round_handout"] = {"jobs": []}
+    silent: dict[str, Any] = {"report": None, "collected": [], "handed": []}
+    assert round_exchanges(variables, variables) == dict.fromkeys(variables, silent)
+
+
+def test_a_builder_cant_say_what_the_master_knows() -> None:
+    pi1 = answer(["a-1-1"])
+    pi1["round_exchange"]["report"] |= {"collected": ["a-1-1"], "handed": ["a-2-1"]}
+    exchange = round_exchanges(["pi1"], {"pi1": pi1})["pi1"]
+    assert (exchange["collected"], exchange["handed"]) == ([], ["a-9-1"])
 
 
 def test_results_are_collected_from_those_who_have_some() -> None:
@@ -159,9 +166,10 @@ def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_pat
 
 ECHO = """#!/usr/bin/python
 from ansible.module_utils.basic import AnsibleModule
-options = {name: {} for name in ("jobs", "leased", "revoke", "now")}
+options = {name: {} for name in ("protocol", "jobs", "leased", "revoke", "now")}
 module = AnsibleModule(argument_spec=options)
-module.exit_json(report=module.params, left_out=[])
+report = {"protocol": 2, "queued": [], "running": [], "done": [], "service": module.params["now"]}
+module.exit_json(report=report, left_out=[])
 """
 
 
@@ -174,11 +182,11 @@ def test_a_builder_is_told_the_time_at_which_it_is_talked_to(tmp_path: Path) -> 
     ]
     (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
     (tmp_path / "library").mkdir()
-    (tmp_path / "library/wheel_build.py").write_text(ECHO)
+    (tmp_path / "library/spool_exchange.py").write_text(ECHO)
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "round_handout": {"jobs": [], "leased": [], "revoke": []},
+        "round_handout": {"protocol": 2, "jobs": [], "leased": [], "revoke": []},
     }
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pi1": variables}}}))
     before = datetime.now(UTC).replace(microsecond=0)
@@ -187,14 +195,18 @@ def test_a_builder_is_told_the_time_at_which_it_is_talked_to(tmp_path: Path) -> 
         cwd=tmp_path,
         # The master's own time zone doesn't matter.
         env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
-        | {"ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins"), "TZ": "Asia/Tokyo"},
+        | {
+            "ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins"),
+            "PYTHONPATH": str(ROOT),
+            "TZ": "Asia/Tokyo",
+        },
         check=True,
         capture_output=True,
     )
-    report = json.loads((tmp_path / "said.json").read_text())["report"]
-    there = datetime.fromisoformat(report["now"])
+    now = json.loads((tmp_path / "said.json").read_text())["report"]["service"]
+    there = datetime.fromisoformat(now)
     assert before <= there <= datetime.now(UTC)
-    assert wrong_clock(report["now"], there) is None
+    assert wrong_clock(now, there) is None
 
 
 def test_of_what_rsync_prints_the_round_keeps_a_line(tmp_path: Path) -> None:

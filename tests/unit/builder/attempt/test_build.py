@@ -15,8 +15,8 @@ import pytest
 from builder import files
 from builder.attempt import fetch, output
 from builder.attempt.build import Builder
-from builder.job import Job
 from builder.sandbox.units import Outcome, UnitError
+from builder.spool.held import Held
 from builder.spool.spool import Spool
 from tests.support.builder import FakeUnits, config, elf32, job, write_wheel
 
@@ -36,7 +36,7 @@ class Bench:
         self.now = 1000.0
         self.builder = Builder(self.config, self.spool, self.units, clock=lambda: self.now)
 
-    def take(self, **changes: Any) -> Job:
+    def take(self, **changes: Any) -> Held:
         self.spool.add(job(KEY, **changes))
         taken = self.spool.take(self.now)
         assert taken is not None
@@ -49,7 +49,7 @@ class Bench:
         )
         return found
 
-    def queued(self) -> Job:
+    def queued(self) -> Held:
         snapshot = self.spool.snapshot()
         assert not snapshot.running
         assert not snapshot.done
@@ -301,7 +301,7 @@ def test_a_build_that_outlived_the_service_is_not_begun_again(tmp_path: Path) ->
 
 def test_a_build_for_the_release_that_this_pi_had_goes_back(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.spool.add(job("trixie-1-1", release="trixie"))
+    bench.spool.add(job("trixie-1-1", target="trixie"))
     taken = bench.spool.take(bench.now)
     assert taken is not None
     bench.units.under_way.add("trixie-1-1")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from builder.attempt import fetch
-from builder.job import Sdist
+from protocol.job import Sdist
 from tests.support.builder import sha256
 
 BODY = b"an sdist" * 1000

@@ -16,6 +16,7 @@ from builder.sandbox import preflight
 from builder.sandbox.preflight import Preflight
 from builder.sandbox.units import Outcome
 from builder.spool import reconcile, status
+from protocol.result import NETWORK
 from tests.support.builder import RELEASE, FakeUnits, config, job, write_wheel
 
 GOOD: dict[str, Any] = {
@@ -206,7 +207,7 @@ def test_the_service_takes_no_jobs_for_a_while_when_the_network_is_out(
     pi: Pi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object, **__: object) -> None:
-        raise fetch.FetchError("https://localhost/x: unreachable", fetch.NETWORK)
+        raise fetch.FetchError("https://localhost/x: unreachable", NETWORK)
 
     monkeypatch.setattr(fetch, "sdist", down)
     service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
@@ -231,7 +232,7 @@ def test_the_service_takes_no_jobs_for_a_while_when_the_network_is_out(
 def test_the_service_builds_no_job_for_another_release(pi: Pi) -> None:
     service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
     service.start()
-    foreign = job("trixie-1-1", release="trixie")
+    foreign = job("trixie-1-1", target="trixie")
     service.spool.add(foreign)
     assert service.step(None) == (None, serve.REFUSING_S)
     says = status.read(pi.config.status_path) or ""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from builder import config as settings
-from builder.job import JobError
 from builder.sandbox import overlay, units
 from builder.sandbox.units import Outcome, UnitError, Units
+from protocol import MessageError
 from tests.support.builder import config
 
 ROOT = Path(__file__).parents[4]
@@ -164,7 +164,7 @@ def test_leftover_units_are_found_by_their_names(systemctl: Path) -> None:
 
 
 def test_no_unit_is_named_by_anything_but_a_key() -> None:
-    with pytest.raises(JobError):
+    with pytest.raises(MessageError):
         Units().start_root("x.service wheelyard-builder")
 
 
@@ -277,5 +277,5 @@ def test_a_wrong_call_is_told_the_right_one(
     monkeypatch.setattr(settings, "load", lambda: made)
     with pytest.raises(SystemExit, match="usage: "):
         overlay.main(arguments)
-    with pytest.raises(JobError):
+    with pytest.raises(MessageError):
         overlay.main(["down", "../../etc"])

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from builder import files
-from builder.job import Result
 from builder.spool import reconcile, status
+from builder.spool.held import hold
 from builder.spool.spool import Snapshot, Spool
+from protocol import report as reports
+from protocol.result import Result
 from tests.support.builder import config, job
 
 QUEUED, RUNNING, DONE = "bookworm-1-1", "bookworm-2-1", "bookworm-3-1"
 ALL = (QUEUED, RUNNING, DONE)
-SPOOL = Snapshot((job(QUEUED),), (job(RUNNING),), (DONE,))
+SPOOL = Snapshot((hold(job(QUEUED), 0.0),), (hold(job(RUNNING), 0.0),), (DONE,))
 
 
 def test_what_is_leased_stays() -> None:
@@ -72,15 +74,13 @@ def test_the_report_tells_what_is_in_the_spool(tmp_path: Path) -> None:
     for key in (DONE, RUNNING, QUEUED):
         spool.add(job(key))
     assert spool.take(0.0) is not None
-    spool.finish(Result(DONE, "failed", "why", "a", "b", 1.0), b"", None)
+    spool.finish(Result(DONE, "failed", "why", None, None, 1.0), b"", None)
     assert spool.take(1.0) is not None
-    report = reconcile.report(settings, spool.snapshot(), "active")
+    report = reports.dump(reconcile.report(settings, spool.snapshot(), "active"))
     assert report["queued"] == [QUEUED]
     assert report["running"] == [
         {
             "key": RUNNING,
-            "project": "demo",
-            "version": "1.0",
             "started_at": "1970-01-01T00:00:01+00:00",
         }
     ]
@@ -104,7 +104,7 @@ def test_a_builder_that_can_not_build_refuses(
     settings = config(tmp_path, min_free_bytes=min_free_bytes)
     status.write(settings.status_path, said)
     report = reconcile.report(settings, Snapshot((), (), ()), service)
-    assert report["refuses"].startswith(refuses)
+    assert (report.refuses or "").startswith(refuses)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -122,4 +122,4 @@ def test_a_clock_that_is_far_off_is_wrong(sign: int) -> None:
 
 def test_a_service_that_never_spoke_takes_no_jobs(tmp_path: Path) -> None:
     report = reconcile.report(config(tmp_path), Snapshot((), (), ()), "active")
-    assert "isn't running" in report["refuses"]
+    assert "isn't running" in (report.refuses or "")

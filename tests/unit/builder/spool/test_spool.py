@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import errno
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from builder import files
-from builder.job import Job, Result, WheelFile, dump
+from builder.spool.held import Held
 from builder.spool.spool import Spool
+from protocol.result import Result, WheelFile
 from tests.support.builder import job
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+OF_VERSION_1 = """{
+ "key": "bookworm-1-1",
+ "project": "demo",
+ "version": "1.0",
+ "release": "bookworm",
+ "sdist": {
+  "filename": "demo-1.0.tar.gz",
+  "url": "https://localhost/demo-1.0.tar.gz",
+  "sha256": "0000000000000000000000000000000000000000000000000000000000000000",
+  "size_bytes": 17
+ },
+ "priority": 100,
+ "queued_at": 1795830137.1151664,
+ "started_at": 1764290000.25,
+ "not_before": 0.0,
+ "interrupted": 1,
+ "fetch_failures": 0
+}"""
+"""A job in a spool, as it was written before messages said their version."""
 
 
 @pytest.fixture
@@ -22,14 +45,14 @@ def spool(tmp_path: Path) -> Spool:
 
 
 def failed(key: str) -> Result:
-    return Result(key, "failed", "why", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00", 1)
+    return Result(key, "failed", "why", START, START, 1)
 
 
 def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def taken(spool: Spool, key: str = "bookworm-1-1") -> Job:
+def taken(spool: Spool, key: str = "bookworm-1-1") -> Held:
     spool.add(job(key))
     found = spool.take(100.0)
     assert found is not None
@@ -63,13 +86,36 @@ def test_a_job_that_was_put_back_is_taken_again_at_once(spool: Spool) -> None:
 
 
 def test_a_job_that_an_older_version_let_wait_is_taken(spool: Spool) -> None:
-    old = {**dump(job()), "not_before": 9e9, "fetch_failures": 3}
+    old = {**json.loads(OF_VERSION_1), "not_before": 9e9, "fetch_failures": 3}
     (spool.jobs / "bookworm-1-1.json").write_text(json.dumps(old))
     assert spool.take(100.0) is not None
 
 
+def test_a_job_from_before_an_update_is_in_the_spool_as_it_was(spool: Spool) -> None:
+    for state in (spool.jobs, spool.running):
+        path = state / "bookworm-1-1.json"
+        path.write_text(OF_VERSION_1)
+        snapshot = spool.snapshot()
+        (held,) = (*snapshot.queued, *snapshot.running)
+        assert (held.key, held.target, held.priority) == ("bookworm-1-1", "bookworm", 100)
+        assert (held.queued_at, held.started_at) == (1795830137.1151664, 1764290000.25)
+        assert held.interrupted == 1
+        path.unlink()
+
+
+def test_a_job_from_before_an_update_is_built_and_its_result_stands(spool: Spool) -> None:
+    (spool.running / "bookworm-1-1.json").write_text(OF_VERSION_1)
+    (held,) = spool.recover()
+    spool.put_back(held.waiting(interrupted=2))
+    again = spool.take(200.0, "bookworm")
+    assert again is not None
+    assert (again.interrupted, again.sdist) == (2, held.sdist)
+    spool.finish(failed(again.key), b"", None)
+    assert spool.snapshot().done == ("bookworm-1-1",)
+
+
 def test_a_job_for_another_release_stays_queued(spool: Spool) -> None:
-    spool.add(job("trixie-1-1", release="trixie", priority=100))
+    spool.add(job("trixie-1-1", target="trixie", priority=100))
     spool.add(job("bookworm-2-1"))
     found = spool.take(100.0, "bookworm")
     assert found is not None
@@ -83,7 +129,7 @@ def test_a_result_stands_whole_before_its_job_is_done(spool: Spool) -> None:
     wheel = spool.tmp / "x.whl"
     wheel.write_bytes(b"wheel")
     name = "demo-1.0-py3-none-any.whl"
-    result = Result(key, "built", None, "a", "b", 1, wheel=WheelFile(name, 5, "0" * 64))
+    result = Result(key, "built", None, START, START, 1, wheel=WheelFile(name, 5, "0" * 64))
     spool.finish(result, b"log", wheel)
     folder = spool.results / key
     assert sorted(path.name for path in folder.iterdir()) == [name, "log.txt", "result.json"]

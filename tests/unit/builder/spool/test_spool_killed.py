@@ -22,8 +22,8 @@ _WORKER = """
 import sys, time
 from dataclasses import replace
 from pathlib import Path
-from builder.job import Result, WheelFile
 from builder.spool.spool import Spool
+from protocol.result import Result, WheelFile
 
 spool = Spool(Path(sys.argv[1]))
 for started in spool.recover():
@@ -40,7 +40,7 @@ while True:
     wheel = spool.tmp / (job.key + ".whl")
     wheel.write_bytes(job.key.encode())
     name = job.key + ".whl"
-    result = Result(job.key, "built", None, "a", "b", 1.0, wheel=WheelFile(name, 1, "0" * 64))
+    result = Result(job.key, "built", None, None, None, 1.0, wheel=WheelFile(name, 1, "0" * 64))
     spool.finish(result, job.key.encode() * 1000, wheel)
 """
 
@@ -103,9 +103,9 @@ def test_no_job_is_lost_or_doubled_however_often_the_service_is_killed(tmp_path:
 _MASTER = """
 import sys
 from pathlib import Path
-from builder import job
 from builder.spool import reconcile
 from builder.spool.spool import Spool
+from protocol import job
 
 spool = Spool(Path(sys.argv[1]))
 sys.stdout.write("ready\\n")
@@ -116,7 +116,7 @@ while True:
     jobs = [
         job.parse({
             "key": f"bookworm-{number + i}-1", "project": "demo", "version": "1.0",
-            "release": "bookworm",
+            "protocol": 2, "target": "bookworm",
             "sdist": {"filename": "d.tar.gz", "url": "https://localhost/d", "sha256": "0" * 64},
         })
         for i in range(3)

@@ -6,8 +6,7 @@ import pytest
 from packaging.utils import parse_wheel_filename
 from packaging.version import InvalidVersion
 
-from master import key, names
-from master.key import Key
+from master import names
 from master.targets import tags
 from tests.support.wheels import BOOKWORM, TRIXIE
 
@@ -90,11 +89,3 @@ def test_a_wheel_serves_the_targets_whose_pip_would_install_it(tag: str, targets
 )
 def test_requires_python_is_read_as_pip_reads_it(requires: str | None, runs: bool) -> None:
     assert tags.runs_on(requires, BOOKWORM) is runs
-
-
-def test_a_key_is_read_back_and_nothing_else_is_a_key() -> None:
-    one = Key("bookworm", 12, 3)
-    assert str(one) == "bookworm-12-3"
-    assert key.parse("bookworm-12-3") == one
-    for wrong in ("bookworm-12", "bookworm-0-1", "bookworm-1-01", "../x-1-1", "a-1-1\n", None, 7):
-        assert key.parse(wrong) is None

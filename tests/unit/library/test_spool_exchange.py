@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,20 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
+import protocol
 from builder.spool import reconcile, status
 from builder.spool.spool import Spool
-from library import wheel_build
+from library import spool_exchange
+from protocol import VERSION
 
 ROOT = Path(__file__).parents[3]
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 JOB: dict[str, Any] = {
+    "protocol": VERSION,
     "key": "bookworm-1-1",
     "project": "demo",
     "version": "1.0",
-    "release": "bookworm",
+    "target": "bookworm",
     "sdist": {"filename": "d-1.0.tar.gz", "url": "https://localhost/d", "sha256": "0" * 64},
 }
 RELEASE = {
@@ -49,18 +53,20 @@ class Pi:
             "min_free_bytes": 0,
         }
         self.settings.write_text(json.dumps(document))
-        status.write(folder / "status.json", None)
+        self.status = folder / "status.json"
+        status.write(self.status, None)
 
     def run(self, **arguments: Any) -> dict[str, Any]:
         """Call the module to its real end and return its answer."""
         values = {
             "config_path": str(self.settings),
             "code_path": str(ROOT),
+            "protocol": VERSION,
             "leased": [],
             **arguments,
         }
         with patch_module_args(values), pytest.raises(SystemExit):
-            wheel_build.main()
+            spool_exchange.main()
         answer: dict[str, Any] = json.loads(self.capsys.readouterr().out)
         return answer
 
@@ -124,7 +130,7 @@ def test_what_is_not_leased_any_more_goes(pi: Pi) -> None:
 @pytest.mark.parametrize(
     ("key", "url", "says"),
     [
-        ("../etc", "https://localhost/d", "'../etc' is no job key"),
+        ("../etc", "https://localhost/d", "'../etc' is not a valid job key"),
         ("bookworm-2-1", "http://localhost/d", "job 'bookworm-2-1' can't be used: 'http://localh"),
     ],
 )
@@ -140,6 +146,50 @@ def test_a_wrong_job_is_named_and_the_others_are_handed_over(
     assert pi.run(jobs=[wrong], leased=[key])["report"]["queued"] == []
 
 
+def of_another_version(pi: Pi, how: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Make the Pi speak another version than the master, in this way; return which."""
+    if how == "its service is older":
+        pi.status.write_text('{"refuses": null}')
+        return 1
+    if how == "its code is older":
+        monkeypatch.setitem(sys.modules, "builder.spool.status", None)
+        return 1
+    monkeypatch.setattr(protocol, "VERSION", VERSION + 1)
+    return VERSION + 1
+
+
+@pytest.mark.parametrize(
+    "how", ["its service is older", "its code is older", "the master is older"]
+)
+def test_a_pi_of_another_version_says_what_it_holds_and_takes_nothing(
+    pi: Pi, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"bookworm-{number}-1" for number in (1, 2, 3)]
+    pi.run(jobs=[{**JOB, "key": key} for key in keys], leased=keys)
+    for _ in range(2):
+        assert pi.spool.take(0.0)
+    (pi.spool.running / f"{keys[0]}.json").rename(pi.spool.done / f"{keys[0]}.json")
+    before = pi.spool.snapshot()
+    version = of_another_version(pi, how, monkeypatch)
+    new = {**JOB, "key": "bookworm-4-1"}
+    answer = pi.run(jobs=[new], leased=[new["key"]], revoke=keys)
+    assert answer["changed"] is False
+    assert answer["report"] == {
+        "protocol": version,
+        "queued": [keys[2]],
+        "running": [{"key": keys[1]}],
+        "done": [keys[0]],
+    }
+    assert pi.spool.snapshot() == before
+
+
+def test_a_service_that_was_updated_takes_jobs_again(pi: Pi) -> None:
+    pi.status.write_text('{"refuses": null}')
+    assert pi.run(jobs=[JOB], leased=["bookworm-1-1"])["report"]["queued"] == []
+    status.write(pi.status, None)
+    assert pi.run(jobs=[JOB], leased=["bookworm-1-1"])["report"]["queued"] == ["bookworm-1-1"]
+
+
 def test_a_host_that_is_no_builder_says_so(pi: Pi) -> None:
     pi.settings.unlink()
     answer = pi.run()
@@ -148,8 +198,8 @@ def test_a_host_that_is_no_builder_says_so(pi: Pi) -> None:
 
 def test_the_leases_must_be_named(pi: Pi) -> None:
     # Without them every result would count as acknowledged.
-    options = yaml.safe_load(wheel_build.DOCUMENTATION)["options"]
+    options = yaml.safe_load(spool_exchange.DOCUMENTATION)["options"]
     assert options["leased"]["required"] is True
     with patch_module_args({}), pytest.raises(SystemExit):
-        wheel_build.main()
+        spool_exchange.main()
     assert "leased" in json.loads(pi.capsys.readouterr().out)["msg"]

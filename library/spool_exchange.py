@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: wheel_build
+module: spool_exchange
 short_description: Exchange jobs and results with a builder's spool
 description:
   - Makes the spool of a Pi agree with what the master says, and returns what the spool then holds.
@@ -14,10 +14,16 @@ description:
     takes back.
   - A job that is being built is left alone. Nothing here waits for a build.
   - A job that can't be used is left out and warned of, and the rest is done all the same.
+  - A Pi whose code or service speaks another version of the protocol than the master only says
+    which jobs it holds, and nothing there is changed, until site.yml has brought both to one.
   - Runs on a builder as its user C(wheelyard-builder). May be killed at any time and run again.
 options:
+  protocol:
+    description: The version of the protocol that the master speaks, see C(protocol/__init__.py).
+    type: int
+    required: true
   jobs:
-    description: Jobs to add. The C(key) of each is RELEASE-JOB-ATTEMPT.
+    description: Jobs to add, see C(protocol/job.py).
     type: list
     elements: dict
     default: []
@@ -44,7 +50,7 @@ options:
     type: path
     default: /etc/wheelyard/builder.json
   code_path:
-    description: The folder that holds the C(builder) package.
+    description: The folder that holds the packages C(builder) and C(protocol).
     type: path
     default: /opt/wheelyard
 attributes:
@@ -62,7 +68,8 @@ author: Wheelyard
 
 EXAMPLES = r"""
 - name: Hand over jobs, and ask what is finished
-  wheel_build:
+  spool_exchange:
+    protocol: "{{ handout.protocol }}"
     jobs: "{{ handout.jobs }}"
     leased: "{{ handout.leased }}"
     revoke: "{{ handout.revoke }}"
@@ -77,40 +84,18 @@ left_out:
   type: list
   elements: str
 report:
-  description: What the spool holds now, and whether the builder takes more.
+  description:
+    - What the spool holds now, and whether the builder takes more, see C(protocol/report.py).
+    - Of a Pi that speaks another version, the keys alone.
   returned: success
   type: dict
-  contains:
-    queued:
-      description: Keys of jobs that aren't started, the next one first.
-      type: list
-      elements: str
-    running:
-      description: What is being built, and since when (ISO 8601, UTC).
-      type: list
-      elements: dict
-    done:
-      description: Keys of results that wait in the spool.
-      type: list
-      elements: str
-    free_bytes:
-      description: The room on the spool's disk.
-      type: int
-    refuses:
-      description: Why the builder takes no jobs, or none.
-      type: str
-    service:
-      description: What systemd says of the builder service.
-      type: str
-    version:
-      description: The version of the builder's code.
-      type: str
 """
 
+import fcntl
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -122,6 +107,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
+            "protocol": {"type": "int", "required": True},
             "jobs": {"type": "list", "elements": "dict", "default": []},
             "leased": {"type": "list", "elements": "str", "required": True},
             "revoke": {"type": "list", "elements": "str", "default": []},
@@ -133,12 +119,20 @@ def main() -> None:
     )
     sys.path.insert(0, module.params["code_path"])
     try:
-        from builder import config, job  # noqa: PLC0415 -- the Pi's own copy
-        from builder.spool import reconcile, spool  # noqa: PLC0415 -- the Pi's own copy
+        from builder import config  # noqa: PLC0415 -- the Pi's own copy
     except ImportError as error:
-        module.fail_json(msg=f"this host is no provisioned builder: {error}; run site.yml for it")
+        module.fail_json(
+            msg=f"this host is not a provisioned builder: {error}; run ansible-playbook site.yml"
+        )
     try:
         settings = config.load(Path(module.params["config_path"]))
+        spoken = _spoken(settings.status_path, module.params["protocol"])
+        if spoken != module.params["protocol"]:
+            holdings = {"protocol": spoken, **_holdings(settings.spool_dir)}
+            module.exit_json(changed=False, report=holdings, left_out=[])
+        from builder.spool import reconcile, spool  # noqa: PLC0415 -- as above
+        from protocol import job, report  # noqa: PLC0415 -- as above
+
         # One that is wrong mustn't keep the others away. The report doesn't show it, so the master
         # counts it as not taken.
         jobs, left_out = job.parse_each(module.params["jobs"])
@@ -156,13 +150,36 @@ def main() -> None:
         else:
             refuses = reconcile.apply(store, changes) or clock
             after = store.snapshot()
-        report = reconcile.report(settings, after, reconcile.service_state(), refuses)
+        said = reconcile.report(settings, after, reconcile.service_state(), refuses)
     except (config.ConfigError, OSError, ValueError) as error:
         module.fail_json(msg=f"the spool can't be brought to agree: {error}")
-    result = {"changed": bool(changes), "report": report, "left_out": left_out}
+    result = {"changed": bool(changes), "report": report.dump(said), "left_out": left_out}
     if module._diff:
         result["diff"] = {"before": _listing(before), "after": _listing(after)}
     module.exit_json(**result)
+
+
+def _spoken(status_path: Path, wanted: int) -> int:
+    """Return the version that this Pi speaks, which is `wanted` if code and service agree on it."""
+    try:
+        from builder.spool.status import spoken  # noqa: PLC0415 -- as above
+        from protocol import VERSION  # noqa: PLC0415 -- as above
+    except ImportError:
+        # The code of before there were versions.
+        return 1
+    return VERSION if wanted != VERSION else spoken(status_path)
+
+
+def _holdings(spool: Path) -> dict[str, Any]:
+    """Return the keys of what a spool of any version holds."""
+    with (spool / "lock").open("w") as lock:
+        # A job that is on its way from state to state must not seem lost.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        queued, running, done = (
+            sorted(path.stem for path in (spool / state).glob("*.json"))
+            for state in ("jobs", "running", "done")
+        )
+    return {"queued": queued, "running": [{"key": key} for key in running], "done": done}
 
 
 def _listing(snapshot: Snapshot) -> str:

@@ -1,4 +1,4 @@
-"""Ansible action: runs library/wheel_build.py on a Pi, and lets through only what it may answer.
+"""Ansible action: runs library/spool_exchange.py on a Pi, and passes on only what it may answer.
 
 Ansible acts on what it finds in a module's result: on statistics, facts, warnings and more, in the
 one process that talks to all hosts. A Pi runs strangers' code and could answer anything, so that
@@ -13,10 +13,11 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
+from protocol import report
+from protocol.fields import one_line
+
 MAX_LENGTH = 1 << 20
 """Characters of all that it prints, its report among them: an honest answer has some 1000."""
-MAX_DEPTH = 8
-"""Ansible goes through results by recursion, and a report has lists of objects."""
 MAX_LINES = 20
 """Of jobs left out: as many as the journal shows."""
 
@@ -32,7 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             answer = self._execute_module(task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             # It has all that ssh printed, which may be the Pi's words and without end.
-            raise AnsibleConnectionFailure(_line(str(error))) from None
+            raise AnsibleConnectionFailure(one_line(str(error))) from None
         try:
             return believed(answer)
         except ValueError as error:
@@ -55,41 +56,21 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
 def believed(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Of a Pi's answer what the module documents, in plain types.
 
-    Raises ValueError, with what the Pi says of it, when there is no report.
+    Raises ValueError, with what the Pi says of it, when there is no report, or a broken one.
     """
     if answer.get("failed"):
-        raise ValueError(_line(answer.get("msg")) or "it failed, and says no reason")
-    report = answer.get("report")
-    if not isinstance(report, dict):
+        raise ValueError(one_line(answer.get("msg")) or "it failed, and says no reason")
+    if not isinstance(answer.get("report"), dict):
         raise ValueError("its answer has no report")
-    result = {"changed": answer.get("changed") is True, "report": _plain(report, MAX_DEPTH)}
+    # Written anew, in JSON's own types: Ansible's may say what to do.
+    said = report.dump(report.parse(answer["report"]))
+    result = {"changed": answer.get("changed") is True, "report": said}
     left_out = answer.get("left_out")
     lines = left_out[:MAX_LINES] if isinstance(left_out, list) else []
     # Warned of here: what the Pi itself warns of isn't let through.
-    result["left_out"] = result["warnings"] = [_line(line) for line in lines]
+    result["left_out"] = result["warnings"] = [one_line(line) for line in lines]
     diff = answer.get("diff")
     sides = diff if isinstance(diff, dict) else {}
     if all(isinstance(sides.get(side), str) for side in ("before", "after")):
         result["diff"] = {side: str(sides[side]) for side in ("before", "after")}
     return result
-
-
-def _plain(value: object, depth: int) -> Any:
-    """The same in JSON's own types: Ansible's may say what to do. Raises ValueError."""
-    if depth == 0:
-        raise ValueError(f"its report is deeper than {MAX_DEPTH} levels")
-    if isinstance(value, dict):
-        return {str(name): _plain(inner, depth - 1) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner, depth - 1) for inner in value]
-    for kind in (str, bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    if value is None:
-        return None
-    raise ValueError(f"its report holds a {type(value).__name__}")
-
-
-def _line(words: object, longest: int = 500) -> str:
-    """A Pi's words as one line."""
-    return " ".join(words[: 4 * longest].split())[:longest] if isinstance(words, str) else ""
