@@ -9,6 +9,7 @@ from typing import Any
 
 from master import key
 from master.key import Key
+from master.text import one_line
 
 MAX_BYTES = 1 << 20
 MAX_KEYS = 1000
@@ -56,7 +57,7 @@ def parse(raw: object) -> Report | None:
         done=_keys(raw.get("done")),
         collected=None if collected is None else frozenset(_keys(collected)),
         handed=frozenset(_keys(raw.get("handed"))),
-        refuses=line(refuses) or "no reason given" if refuses else None,
+        refuses=one_line(refuses) or "no reason given" if refuses else None,
         text=text,
     )
 
@@ -77,11 +78,3 @@ def _keys(raw: object) -> tuple[Key, ...]:
     items: list[Any] = raw[:MAX_KEYS] if isinstance(raw, list) else []
     found = (key.parse(item.get("key") if isinstance(item, Mapping) else item) for item in items)
     return tuple(one for one in found if one)
-
-
-def line(raw: object, longest: int = 500) -> str:
-    """A builder's words as one line of printable text."""
-    text = raw if isinstance(raw, str) else ""
-    words = " ".join(text[: 4 * longest].split())
-    plain = "".join(c if c.isprintable() else "?" for c in words)
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"

@@ -17,7 +17,6 @@ from master.config import Config
 from master.database import connection as db
 from master.database.connection import Connection, Cursor
 from master.errors import FarmError
-from master.fleet.reported import line
 from master.jobs import retry
 from master.jobs.policy import COVERED, is_compiled
 from master.key import Key
@@ -27,6 +26,7 @@ from master.results.refused import WheelRefusedError
 from master.results.result import Result
 from master.results.store import Intent, Store, remove_any
 from master.targets.tags import Target, serves
+from master.text import one_line
 
 MAX_BUILD_TAGS = 100
 MAX_APT_PACKAGES_EACH = 50
@@ -97,7 +97,7 @@ class Recorder:
             try:
                 wheel = verify.verify(path, self._expected(job, target, result.wheel))
             except WheelRefusedError as error:
-                reason = f"wheel refused: {line(str(error))}"
+                reason = f"wheel refused: {one_line(str(error))}"
                 result = replace(result, wheel=None, reason=reason)
         arrival = _Arrival(parsed, job, target, result, results.read_log(folder), now)
         try:
@@ -125,7 +125,7 @@ class Recorder:
                 return Recorded(key, "built", None, self._publish(arrival, wheel, path))
             except (retag.RetagError, psycopg2.DataError, psycopg2.IntegrityError) as error:
                 # This one's fault, and the results behind it must not wait for it.
-                reason = f"wheel refused: {line(str(error))}"
+                reason = f"wheel refused: {one_line(str(error))}"
                 arrival = replace(
                     arrival, result=replace(arrival.result, wheel=None, reason=reason)
                 )

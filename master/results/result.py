@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from master.fleet.reported import line
 from master.jobs import retry
 from master.results.refused import WheelRefusedError
 from master.results.verify import regular_file
+from master.text import one_line
 
 MAX_RESULT_BYTES = 1 << 20
 MAX_LOG_BYTES = 4 << 20
@@ -56,7 +56,7 @@ def read(folder: Path, key: str, leased_at: datetime, now: datetime) -> Result:
             raise ValueError("it's of another job")
         return _parse(raw, leased_at, now)
     except (WheelRefusedError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"result refused: result.json isn't as agreed: {line(str(error))}"
+        reason = f"result refused: result.json isn't as agreed: {one_line(str(error))}"
         return Result(reason, None, now, None, None, ())
 
 
@@ -71,7 +71,7 @@ def _parse(raw: Mapping[str, Any], leased_at: datetime, now: datetime) -> Result
         raise TypeError("apt_packages is no list")
     good = [p for p in packages if isinstance(p, str) and _APT_PACKAGE.fullmatch(p)]
     return Result(
-        reason=None if built else line(raw.get("reason")) or "no reason given",
+        reason=None if built else one_line(raw.get("reason")) or "no reason given",
         started_at=min(started_at, finished_at) if started_at else None,
         finished_at=finished_at,
         duration_s=_duration(raw.get("duration_s")),

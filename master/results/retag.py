@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from master.fleet.reported import line
+from master.text import one_line
 
 
 class RetagError(Exception):
@@ -38,5 +38,5 @@ def retagged(wheel: Path, filename: str, dist_info: str, new: str, folder: Path)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     found = [path for path in folder.iterdir() if path.suffix == ".whl"]
     if done.returncode or len(found) != 1 or found[0] == original:
-        raise RetagError(f"{filename} can't be made {new}: {line(done.stderr[-300:])}")
+        raise RetagError(f"{filename} can't be made {new}: {one_line(done.stderr[-300:])}")
     return found[0].rename(folder / new)

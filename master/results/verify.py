@@ -34,11 +34,11 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from master.fleet.reported import line
 from master.results import elf
 from master.results.archive import Archive, Entry
 from master.results.refused import WheelRefusedError
 from master.targets.tags import ANY, Target, is_pure, serves
+from master.text import one_line
 
 MAX_METADATA_BYTES = 4 << 20
 MAX_HEADER_LINES = 50_000
@@ -118,7 +118,7 @@ def verify(path: Path, expected: Expected) -> Wheel:
         return _verify(path, expected)
     except (ValueError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
         # What is parsed here is a stranger's, and so are the ways in which a parser can fail.
-        why = line(f"{type(error).__name__}: {error}")
+        why = one_line(f"{type(error).__name__}: {error}")
         raise WheelRefusedError(f"it can't be understood: {why}") from error
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from master.site.model import Build, Farm, Job, Project, Target, Version, Wheel
 from master.site.simple import upload_time
-from master.status.render import duration, plain
+from master.text import duration, one_line
 
 HERE = Path(__file__).parent
 
@@ -48,7 +48,7 @@ class People:
         environment.filters["size"] = size
         environment.filters["state_words"] = _STATE_WORDS.__getitem__
         environment.filters["quoted"] = quote
-        environment.filters["plain"] = plain
+        environment.filters["one_line"] = one_line
         self._start = environment.get_template("start.html.j2")
         self._project = environment.get_template("project.html.j2")
 

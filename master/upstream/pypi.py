@@ -30,7 +30,7 @@ from urllib3.util import Retry
 
 from master import names
 from master.errors import FarmError
-from master.fleet.reported import line
+from master.text import one_line
 
 USER_AGENT = "wheelyard/0.1 (wheel farm; +{contact})"
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two packets
@@ -228,7 +228,7 @@ def _readable(response: requests.Response) -> tuple[ProjectPage, list[str]]:
 
 
 def _filename(file: Any) -> str:
-    return line(file.get("filename") if isinstance(file, dict) else None, 100) or "a file"
+    return one_line(file.get("filename") if isinstance(file, dict) else None, 100) or "a file"
 
 
 def _short(error: Exception) -> str:
@@ -236,8 +236,8 @@ def _short(error: Exception) -> str:
     details = getattr(error, "errors", None)
     if callable(details) and (first := details()):
         where = ".".join(str(part) for part in first[0]["loc"] if not isinstance(part, int))
-        return line(f"{where}: {first[0]['msg']}", 200)
-    return line(str(error), 200) or type(error).__name__
+        return one_line(f"{where}: {first[0]['msg']}", 200)
+    return one_line(str(error), 200) or type(error).__name__
 
 
 def _is_of_the_index(error: requests.RequestException) -> bool:
@@ -251,9 +251,10 @@ def _is_of_the_index(error: requests.RequestException) -> bool:
 
 def _cause(error: requests.RequestException) -> str:
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        wait = error.response.headers.get("Retry-After")
-        asks = f"; it asks to be left alone ({line(f'Retry-After: {wait}', 60)})" if wait else ""
-        return f"it answers {error.response.status_code} {line(error.response.reason, 60)}{asks}"
+        answer = error.response
+        wait = answer.headers.get("Retry-After")
+        asks = f"; it asks to be left alone (Retry-After: {one_line(wait, 46)})" if wait else ""
+        return f"it answers {answer.status_code} {one_line(answer.reason, 60)}{asks}"
     # requests wraps urllib3 wraps the socket's error, which alone says what is the matter.
     chain = list(_chain(error))
     for inner in chain:
@@ -267,7 +268,7 @@ def _cause(error: requests.RequestException) -> str:
         return f"it doesn't answer within {TIMEOUT_S[1]:.0f} s"
     if isinstance(inner, HTTPException) or not str(inner):
         return f"{type(inner).__name__} {inner}".strip()
-    return line(str(inner), 200)
+    return one_line(str(inner), 200)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -290,13 +291,13 @@ def parse(name: str, page: ProjectPage, unreadable: Iterable[str] = ()) -> Upstr
         try:
             found[names.version_text(text)] = []
         except InvalidVersion:
-            ignored.append(f"version {line(text, 60)}: not a valid version (PEP 440)")
+            ignored.append(f"version {one_line(text, 60)}: not a valid version (PEP 440)")
     known = {Version(text) for text in found}
     for package in page.packages:
         try:
             file = _file(name, package, known)
         except _UnusableError as error:
-            ignored.append(f"{line(package.filename, 100)}: {error}")
+            ignored.append(f"{one_line(package.filename, 100)}: {error}")
             if package.url.startswith("http://"):
                 insecure.append(package.filename)
         else:

@@ -19,10 +19,10 @@ from master.database import connection as db
 from master.database import notes
 from master.database.connection import Connection, Cursor
 from master.errors import FarmError
-from master.fleet.reported import line
 from master.jobs import policy
 from master.names import project_name
 from master.targets.tags import Target
+from master.text import one_line
 from master.upstream import sql
 from master.upstream.pypi import (
     BadPageError,
@@ -414,7 +414,7 @@ def write(
                 "now": now,
                 "changed": bool(changed or planned.changed),
                 "serial": upstream.serial,
-                "ignored": [line(text) for text in upstream.ignored[:IGNORED_SHOWN]],
+                "ignored": [one_line(text) for text in upstream.ignored[:IGNORED_SHOWN]],
                 "ignored_count": len(upstream.ignored),
             },
         )
@@ -456,7 +456,7 @@ def _storable(name: str) -> Iterator[None]:
         yield
     except (psycopg2.DataError, psycopg2.IntegrityError, ValueError) as error:
         # The server's words have the whole row in them, which is as long as strangers like.
-        cause = " ".join(str(error).split())[:300]
+        cause = one_line(str(error), 300)
         raise OddProjectError(
             f"what the index says of {name} can't be stored ({cause}): the farm keeps "
             f"what it knew of it. See its page on the index; the next sync tries again"
