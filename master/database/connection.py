@@ -129,10 +129,15 @@ def session(config: Config, role: Role, password: str | None = None) -> Iterator
 
 
 @contextmanager
-def transaction(conn: Connection) -> Iterator[Cursor]:
-    """A cursor in a transaction that is committed at the end, or rolled back by an exception."""
+def transaction(conn: Connection, *, dry_run: bool = False) -> Iterator[Cursor]:
+    """A cursor in a transaction that is committed at the end.
+
+    An exception rolls it back, and so does the end of a dry run.
+    """
     with conn, conn.cursor() as cursor:
         yield cursor
+        if dry_run:
+            conn.rollback()
 
 
 def hold(conn: Connection, lock: Lock) -> None:
@@ -141,7 +146,7 @@ def hold(conn: Connection, lock: Lock) -> None:
     Raises BusyError after a minute.
     """
     try:
-        with conn, conn.cursor() as cursor:
+        with transaction(conn) as cursor:
             cursor.execute("SELECT pg_advisory_lock(%(classid)s, %(objid)s)", lock.key)
     except psycopg2.errors.LockNotAvailable as error:
         raise BusyError(

@@ -98,18 +98,9 @@ def follow(
     """
     names = [project_name(spelling) for spelling in spellings]
     db.hold(conn, db.Lock.SYNC)
-    with conn.cursor() as cursor:
-        try:
-            cursor.execute(sql.FOLLOW, {"names": names})
-            dropped = policy.drop(cursor, targets, now)
-        except BaseException:
-            conn.rollback()
-            raise
-    if check:
-        conn.rollback()
-    else:
-        conn.commit()
-    return dropped
+    with db.transaction(conn, dry_run=check) as cursor:
+        cursor.execute(sql.FOLLOW, {"names": names})
+        return policy.drop(cursor, targets, now)
 
 
 def projects(
@@ -337,8 +328,8 @@ def project(
     without it a known one stays what it is, and one that isn't followed gets no jobs. Raises
     OddProjectError, and LossError unless it may lose something, with the project as it was.
     """
-    with conn.cursor() as cursor:
-        try:
+    try:
+        with db.transaction(conn, dry_run=check) as cursor:
             synced = write(
                 cursor,
                 upstream,
@@ -350,19 +341,10 @@ def project(
             )
             if synced.lost and not may_lose:
                 raise LossError(synced.lost)
-        except EmptyPageError:
-            conn.rollback()
-            if not check:
-                doubt(cursor, upstream.name, now)
-                conn.commit()
-            raise
-        except BaseException:
-            conn.rollback()
-            raise
-    if check:
-        conn.rollback()
-    else:
-        conn.commit()
+    except EmptyPageError:
+        with db.transaction(conn, dry_run=check) as cursor:
+            doubt(cursor, upstream.name, now)
+        raise
     return synced
 
 
