@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2.errors
 from packaging.utils import parse_wheel_filename
 
+from master import files
 from master import key as keys
 from master.config import Config
 from master.database import connection as db
@@ -24,7 +25,7 @@ from master.results import result as results
 from master.results import retag, sql, verify
 from master.results.refused import WheelRefusedError
 from master.results.result import Result
-from master.results.store import Intent, Store, remove_any
+from master.results.store import Intent, Store
 from master.targets.tags import Target, serves
 from master.text import one_line
 
@@ -87,7 +88,7 @@ class Recorder:
             job = self._job(builder, parsed)
             assert parsed is not None
         except RefusedError:
-            remove_any(folder)
+            files.remove(folder)
             raise
         target = Target(**{name: getattr(job, name) for name in Target.__dataclass_fields__})
         result = results.read(folder, key, job.leased_at, now)
@@ -109,7 +110,7 @@ class Recorder:
                 f"the disk of the database {self._config.database.host} is full: make room there; "
                 f"the next round records {key}"
             ) from error
-        remove_any(folder)
+        files.remove(folder)
         self._store.forget(key)
         return recorded
 
@@ -365,7 +366,7 @@ class Recorder:
             }
         for folder in self._config.incoming.glob("*/*"):
             if (folder.parent.name, folder.name) not in waited:
-                remove_any(folder)
+                files.remove(folder)
 
 
 def _facts(path: Path) -> tuple[int, str]:
