@@ -6,12 +6,7 @@ which a module can't, and decides when to stop. It runs on the control node.
 
 from __future__ import annotations
 
-import atexit
 import json
-import mmap
-import os
-import signal
-import sys
 import time
 from typing import Any
 
@@ -26,7 +21,7 @@ description:
   - Prints the text of M(build_info), and returns all that it returns.
   - With O(follow), prints progress until the run is built and published, then its summary.
   - Give it C(delegate_to) the master; it is where the state is read.
-  - Interrupting it (ctrl-C) stops the following only. The farm goes on building.
+  - It says first that Ctrl-C ends the following only. The farm goes on building.
 author:
   - Wheelyard
 attributes:
@@ -95,24 +90,13 @@ run:
 REPEAT_AFTER_S = 60.0
 """Progress is printed again after this time even when nothing changed, to show that it lives."""
 
-INTERRUPTED = (
-    "Stopped following; the farm goes on building and publishing."
+# Said before: on Ctrl-C Ansible ends its workers, in one of which this runs, with no last word.
+FOLLOWING = (
+    "Following; Ctrl-C ends this only, and the farm goes on building and publishing."
     " ansible-playbook playbooks/status.yml shows how far it is."
 )
 
 display = Display()
-
-# An action runs in a worker process, and on ctrl-C Ansible ends the workers with no last word. The
-# page that all its processes share tells the main one, when it exits, that it ended a follower.
-_following = mmap.mmap(-1, 1)
-
-
-def _say_that_the_farm_goes_on(main_process: int = os.getpid()) -> None:
-    if os.getpid() == main_process and _following[0]:
-        print(INTERRUPTED, file=sys.stderr)  # noqa: T201 -- Display is closed by now
-
-
-atexit.register(_say_that_the_farm_goes_on)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
@@ -145,7 +129,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             return self._follow(args, variables)
         info = self._read(args, args["view"], variables)
         if not info.get("failed"):
-            self._print(info["lines"])
+            show(info["lines"])
         return info
 
     def _read(self, args: dict[str, Any], view: str, variables: dict[str, Any]) -> dict[str, Any]:
@@ -167,28 +151,25 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         patience = Patience(args["patience_s"])
         printed = Printed()
         gave_up = None
-        _following[0] = 1
-        try:
-            while True:
-                started = time.monotonic()
-                info, problem = self._look(args, variables)
-                if info is not None:
-                    if info["run"]["done"]:
-                        break
-                    if printed.is_news(info, started):
-                        self._print(info["lines"])
-                    problem = standstill(info)
-                elif problem and printed.is_new_problem(problem):
-                    self._print([f"{problem}; still trying"])
-                if patience.is_over(problem, started):
-                    gave_up = problem
-                    break
-                time.sleep(max(0.0, args["interval_s"] - (time.monotonic() - started)))
+        show([FOLLOWING])
+        while True:
+            started = time.monotonic()
+            info, problem = self._look(args, variables)
             if info is not None:
-                info = self._read(args, "summary", variables)
-                self._print(["", *info.get("lines", [])])
-        finally:
-            _following[0] = 0
+                if info["run"]["done"]:
+                    break
+                if printed.is_news(info, started):
+                    show(info["lines"])
+                problem = standstill(info)
+            elif problem and printed.is_new_problem(problem):
+                show([f"{problem}; still trying"])
+            if patience.is_over(problem, started):
+                gave_up = problem
+                break
+            time.sleep(max(0.0, args["interval_s"] - (time.monotonic() - started)))
+        if info is not None:
+            info = self._read(args, "summary", variables)
+            show(["", *info.get("lines", [])])
         if gave_up:
             raise AnsibleActionFail(f"Given up after {patience.limit_s:.0f} s: {gave_up}")
         return info or {}
@@ -207,16 +188,11 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             return None, str(info.get("msg"))
         return info, None
 
-    def _print(self, lines: list[str]) -> None:
-        # Ansible ends its workers at ctrl-C. One that ends while it holds the lock of the queue to
-        # the main process, on which lines travel, leaves that waiting for ever: so not meanwhile.
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        try:
-            for line in lines:
-                display.display(line)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+def show(lines: list[str]) -> None:
+    """Print them now."""
+    for line in lines:
+        display.display(line)
 
 
 def standstill(info: dict[str, Any]) -> str | None:
