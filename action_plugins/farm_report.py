@@ -1,6 +1,6 @@
 """Ansible action: prints what the farm is doing, and follows a run until it is published.
 
-The master says what there is to tell (library/build_info.py); this prints it while it happens,
+The master says what there is to tell (library/farm_info.py); this prints it while it happens,
 which a module can't, and decides when to stop. It runs on the control node.
 """
 
@@ -18,7 +18,7 @@ DOCUMENTATION = r"""
 module: farm_report
 short_description: Print what the farm is doing
 description:
-  - Prints the text of M(build_info), and returns all that it returns.
+  - Prints the text of M(farm_info), and returns all that it returns.
   - With O(follow), prints progress until the run is built and published, then its summary.
   - Give it C(delegate_to) the master; it is where the state is read.
   - It says first that Ctrl-C ends the following only. The farm goes on building.
@@ -82,7 +82,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run:
-  description: How the run ended, as M(build_info) says it.
+  description: How the run ended, as M(farm_info) says it.
   type: dict
   returned: always
 """
@@ -133,11 +133,11 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         return info
 
     def _read(self, args: dict[str, Any], view: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What build_info on the master returns. Raises AnsibleConnectionFailure."""
+        """What farm_info on the master returns. Raises AnsibleConnectionFailure."""
         names = ("config_path", "since", "targets", "job_ids")
         module_args = {name: args[name] for name in names if args[name] is not None}
         result: dict[str, Any] = self._execute_module(
-            module_name="build_info", module_args={**module_args, "view": view}, task_vars=variables
+            module_name="farm_info", module_args={**module_args, "view": view}, task_vars=variables
         )
         if result.get("unreachable"):
             raise AnsibleConnectionFailure(str(result.get("msg")))

@@ -73,13 +73,13 @@ def play_round(folder: Path, printed: dict[str, object]) -> list[str]:
         "gather_facts": False,
         "vars": {"ansible_python_interpreter": sys.executable},
         "tasks": [
-            {"build_record": {"reports": "{{ groups['contacted'] | round_reports(hostvars) }}"}}
+            {"result_record": {"reports": "{{ groups['contacted'] | round_reports(hostvars) }}"}}
         ],
     }
     (folder / "play.yml").write_text(yaml.safe_dump([exchange, record]))
     (folder / "library").mkdir()
     (folder / "library/wheel_build.py").write_text((ROOT / "library/wheel_build.py").read_text())
-    (folder / "library/build_record.py").write_text(RECORD)
+    (folder / "library/result_record.py").write_text(RECORD)
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
         cwd=folder,

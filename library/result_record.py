@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: build_record
+module: result_record
 short_description: Record what a round brought back
 description:
   - Takes note of each builder's report, ends the leases that were lost, verifies and records
@@ -40,7 +40,7 @@ options:
 
 EXAMPLES = r"""
 - name: Record what came back
-  build_record:
+  result_record:
     reports:
       pi1:
         queued: []

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: build_claim
+module: queue_claim
 short_description: Lease jobs to builders
 description:
   - Leases pending jobs to every builder whose spool is low, in one transaction for the whole
@@ -38,7 +38,7 @@ options:
 
 EXAMPLES = r"""
 - name: Lease jobs to every builder whose spool is low
-  build_claim:
+  queue_claim:
     builders:
       pi1: bookworm
       pi2: trixie

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: build_info
+module: farm_info
 short_description: Tell what the farm is doing
 description:
   - Reads queue, builders and the state of one run from the database, on the master.
@@ -43,11 +43,11 @@ options:
 
 EXAMPLES = r"""
 - name: Read the state of the farm
-  build_info:
+  farm_info:
   register: farm
 
 - name: Read how the run of this morning ended
-  build_info:
+  farm_info:
     view: summary
     since: "2026-11-21T06:00:00+00:00"
     targets:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: build_plan
+module: job_request
 short_description: Queue what is to be built
 description:
   - Without O(packages), queues what each target wants of the projects that the farm follows and
@@ -44,7 +44,7 @@ options:
 
 EXAMPLES = r"""
 - name: Build these now
-  build_plan:
+  job_request:
     targets:
       - bookworm
     packages:

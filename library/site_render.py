@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: site_pages
+module: site_render
 short_description: Render the outdated pages of the site, and note what was carried
 description:
   - Renders the pages of projects that have changed since they were last published, on the
@@ -50,12 +50,12 @@ author:
 
 EXAMPLES = r"""
 - name: Render what has changed
-  site_pages:
+  site_render:
     state: rendered
   register: rendered
 
 - name: Note that it was carried
-  site_pages:
+  site_render:
     state: published
   when: rendered is changed
 """
