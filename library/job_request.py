@@ -12,17 +12,13 @@ description:
   - With O(packages), queues just these, before all else; failed ones again, and whatever number
     of versions the settings want. A project that the farm doesn't follow is read from the index
     first.
-  - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/jobs/policy.py) and C(master/jobs/request.py).
-author:
-  - Wheelyard
+extends_documentation_fragment: master
 attributes:
   check_mode:
-    support: full
-    description: Says what would be queued.
+    details: Says what would be queued.
   diff_mode:
-    support: none
-    description: RV(outstanding) says it.
+    details: RV(outstanding) says it.
   idempotent:
     support: full
     description: What is queued or built is left alone.
@@ -36,10 +32,6 @@ options:
     type: list
     elements: str
     default: []
-  config_path:
-    description: The master's settings.
-    type: path
-    default: /etc/wheelyard/master.json
 """
 
 EXAMPLES = r"""
@@ -73,54 +65,34 @@ queued:
   returned: always
 """
 
-from datetime import UTC, datetime
+from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
-from ansible.module_utils.basic import AnsibleModule
-
-try:
-    from master import config as master_config
-    from master.database import connection as db
-    from master.errors import FarmError
+with MASTER_CODE:
     from master.jobs import planner
-    from master.targets import registry as master_targets
+    from master.targets import registry
     from master.upstream import pypi
-except ImportError as missing:
-    IMPORT_ERROR: ImportError | None = missing
-else:
-    IMPORT_ERROR = None
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
+    module = MasterModule(
+        {
             "targets": {"type": "list", "elements": "str"},
             "packages": {"type": "list", "elements": "str", "default": []},
-            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
-        },
-        supports_check_mode=True,
+        }
     )
-    if IMPORT_ERROR is not None:
-        module.fail_json(
-            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
-            " run ansible-playbook site.yml"
+    with (
+        module.session("sync") as (conn, config),
+        pypi.Index(config.pypi_url, config.site_url) as index,
+    ):
+        outcome = planner.run(
+            conn,
+            index,
+            config,
+            targets=registry.active(conn, module.params["targets"]),
+            packages=module.params["packages"],
+            now=module.now,
+            check=module.check_mode,
         )
-    try:
-        config = master_config.load(module.params["config_path"])
-        with (
-            db.session(config, "sync") as conn,
-            pypi.Index(config.pypi_url, config.site_url) as index,
-        ):
-            outcome = planner.run(
-                conn,
-                index,
-                config,
-                targets=master_targets.active(conn, module.params["targets"]),
-                packages=module.params["packages"],
-                now=datetime.now(UTC),
-                check=module.check_mode,
-            )
-    except FarmError as error:
-        module.fail_json(msg=str(error))
     module.exit_json(
         changed=outcome.changed,
         outstanding=outcome.outstanding,

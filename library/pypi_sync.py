@@ -13,17 +13,13 @@ description:
     they want it again. What was asked for by name stays, and so does what is leased or done.
   - A version whose sdist was replaced by another is queued again, and its wheel no longer offered.
   - If more would vanish than the settings allow in one sync, those projects stay as they are.
-  - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/upstream) and C(master/jobs/policy.py).
-author:
-  - Wheelyard
+extends_documentation_fragment: master
 attributes:
   check_mode:
-    support: full
-    description: Reads the index, and says what would be new.
+    details: Reads the index, and says what would be new.
   diff_mode:
-    support: none
-    description: The counts say it.
+    details: The counts say it.
   idempotent:
     support: full
     description: What is known already changes nothing.
@@ -43,10 +39,6 @@ options:
     description: Whether to believe the index, however much would vanish by it.
     type: bool
     default: false
-  config_path:
-    description: The master's settings.
-    type: path
-    default: /etc/wheelyard/master.json
 """
 
 EXAMPLES = r"""
@@ -103,70 +95,42 @@ errors:
   returned: always
 """
 
-from datetime import UTC, datetime
+from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
-from ansible.module_utils.basic import AnsibleModule
-
-try:
-    from master import config as master_config
-    from master.database import connection as db
-    from master.errors import FarmError
-    from master.targets import registry as master_targets
+with MASTER_CODE:
+    from master.targets import registry
     from master.upstream import pypi, sync
-except ImportError as missing:
-    IMPORT_ERROR: ImportError | None = missing
-else:
-    IMPORT_ERROR = None
 
 MAX_ERRORS = 10
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
+    module = MasterModule(
+        {
             "projects": {"type": "list", "elements": "str"},
             "targets": {"type": "list", "elements": "str"},
             "accept_losses": {"type": "bool", "default": False},
-            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
-        },
-        supports_check_mode=True,
+        }
     )
-    if IMPORT_ERROR is not None:
-        module.fail_json(
-            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
-            " run ansible-playbook site.yml"
+    projects = module.params["projects"]
+    dropped: list[str] = []
+    with (
+        module.session("sync") as (conn, config),
+        pypi.Index(config.pypi_url, config.site_url) as index,
+    ):
+        targets = registry.active(conn, module.params["targets"])
+        plan = {"targets": targets, "now": module.now, "check": module.check_mode}
+        if projects is None:
+            dropped = sync.follow(conn, config.pypi_projects, **plan)
+        done = sync.projects(
+            conn,
+            index,
+            config.pypi_projects if projects is None else projects,
+            followed=projects is None,
+            newest=config.pypi_versions,
+            max_loss=None if module.params["accept_losses"] else config.pypi_max_loss,
+            **plan,
         )
-    try:
-        config = master_config.load(module.params["config_path"])
-        projects = module.params["projects"]
-        began_at = datetime.now(UTC)
-        dropped: list[str] = []
-        with (
-            db.session(config, "sync") as conn,
-            pypi.Index(config.pypi_url, config.site_url) as index,
-        ):
-            targets = master_targets.active(conn, module.params["targets"])
-            if projects is None:
-                dropped = sync.follow(
-                    conn,
-                    config.pypi_projects,
-                    targets=targets,
-                    now=began_at,
-                    check=module.check_mode,
-                )
-            done = sync.projects(
-                conn,
-                index,
-                config.pypi_projects if projects is None else projects,
-                followed=projects is None,
-                targets=targets,
-                newest=config.pypi_versions,
-                max_loss=None if module.params["accept_losses"] else config.pypi_max_loss,
-                now=began_at,
-                check=module.check_mode,
-            )
-    except FarmError as error:
-        module.fail_json(msg=str(error))
     errors = sync.errors(done)
     if len(errors) > MAX_ERRORS:
         errors[MAX_ERRORS:] = [f"and {len(errors) - MAX_ERRORS} more"]
@@ -179,7 +143,7 @@ def main() -> None:
         module.warn(error_text)
     module.exit_json(
         changed=bool(dropped) or any(synced.changed for synced in done.values()),
-        began_at=began_at.isoformat(),
+        began_at=module.now.isoformat(),
         projects=len(done),
         failed=failed,
         new_versions=sum(synced.new_versions for synced in done.values()),

@@ -14,7 +14,6 @@ description:
     C(root.list), C(delete.list). The last has rules for rsync's C(--exclude-from).
   - A project stays outdated until O(state=published), so a run that is cut off is done again by
     the next one.
-  - Runs on the master, as its user and with the Python of its environment.
 options:
   state:
     description:
@@ -28,24 +27,14 @@ options:
   error:
     description: Why carrying failed.
     type: str
-  config_path:
-    description: The master's settings.
-    type: path
-    default: /etc/wheelyard/master.json
+extends_documentation_fragment: master
 attributes:
-  check_mode:
-    description: Whether it can tell what it would do without doing it.
-    support: full
   diff_mode:
-    description: Whether it shows what changes.
-    support: none
     details: What changes are pages; RV(projects) names the projects.
   idempotent:
     description: Whether a second run changes nothing.
     support: partial
     details: V(rendered) lists the same again until V(published) was run.
-author:
-  - Wheelyard
 """
 
 EXAMPLES = r"""
@@ -86,81 +75,46 @@ outdated:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
-try:
-    from master import config as master_config
-    from master.database import connection as db
-    from master.errors import FarmError
+with MASTER_CODE:
     from master.site import publish
-except ImportError as missing:
-    IMPORT_ERROR: ImportError | None = missing
-else:
-    IMPORT_ERROR = None
 
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection
-
-    from master.config import Config
+STATES = ("rendered", "published", "outdated", "failed")
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "state": {
-                "type": "str",
-                "choices": ["rendered", "published", "outdated", "failed"],
-                "default": "rendered",
-            },
+    module = MasterModule(
+        {
+            "state": {"type": "str", "choices": list(STATES), "default": "rendered"},
             "error": {"type": "str"},
-            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
         },
         required_if=[("state", "failed", ["error"])],
-        supports_check_mode=True,
     )
-    if IMPORT_ERROR is not None:
-        module.fail_json(
-            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
-            " run ansible-playbook site.yml"
-        )
-    try:
-        config = master_config.load(module.params["config_path"])
-        with db.session(config, "site") as conn:
-            result = run(module, conn, config)
-    except FarmError as error:
-        module.fail_json(msg=str(error))
-    for line in result.get("errors", ()):
-        module.warn(line)
+    check = module.check_mode
+    with module.session("site") as (conn, config):
+        match module.params["state"]:
+            case "rendered" if check:
+                projects = publish.outdated(conn, config)
+                result = {"changed": bool(projects), "projects": projects, "errors": []}
+            case "rendered":
+                rendered = publish.rendered(conn, config)
+                for line in rendered.errors:
+                    module.warn(line)
+                result = {"changed": bool(rendered.lists), **asdict(rendered)}
+            case "published":
+                clean = len(publish.listed(config)) if check else publish.published(conn, config)
+                result = {"changed": clean > 0, "published": clean}
+            case "outdated":
+                count = 0 if check else publish.mark_outdated(conn)
+                result = {"changed": True, "outdated": count}
+            case _:
+                if not check:
+                    publish.note_failure(conn, module.params["error"])
+                result = {"changed": True}
     module.exit_json(**result)
-
-
-def run(module: AnsibleModule, conn: connection, config: Config) -> dict[str, Any]:
-    """What the module returns."""
-    match module.params["state"]:
-        case "rendered" if module.check_mode:
-            projects = publish.outdated(conn, config)
-            return {"changed": bool(projects), "projects": projects, "errors": []}
-        case "rendered":
-            rendered = publish.rendered(conn, config)
-            return {
-                "changed": bool(rendered.lists),
-                "projects": rendered.projects,
-                "lists": rendered.lists,
-                "errors": rendered.errors,
-            }
-        case "published":
-            check = module.check_mode
-            clean = len(publish.listed(config)) if check else publish.published(conn, config)
-            return {"changed": clean > 0, "published": clean}
-        case "outdated":
-            count = 0 if module.check_mode else publish.mark_outdated(conn)
-            return {"changed": True, "outdated": count}
-        case _:
-            if not module.check_mode:
-                publish.note_failure(conn, module.params["error"])
-            return {"changed": True}
 
 
 if __name__ == "__main__":

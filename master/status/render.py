@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from master.fleet.leases import LONGEST_ROUND
 from master.status.model import Builder, Info, Note, Waiting
@@ -17,6 +18,19 @@ SHORT = 200
 HAPPENS = ("sync", "publish", "round")
 LONGEST_PUBLISH = timedelta(hours=2)
 """systemd ends a round that takes longer."""
+
+
+def facts(info: Info) -> dict[str, Any]:
+    """All of it as data, and what follows from it."""
+    data = asdict(info)
+    if info.run is not None:
+        data["run"] |= {
+            "outstanding": info.run.outstanding,
+            "eta_s": eta_s(info),
+            "done": not info.run.outstanding and not info.run.unpublished,
+            "stuck": standing_still(info),
+        }
+    return {**data, "trouble": trouble(info), "publishing_for_s": publishing_for_s(info)}
 
 
 def eta_s(info: Info) -> float | None:

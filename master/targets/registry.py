@@ -17,6 +17,21 @@ class UnknownTargetError(FarmError):
     """The farm doesn't build for it."""
 
 
+class MissingFactError(FarmError):
+    """A release of the inventory lacks a fact."""
+
+
+def check(facts: Iterable[Mapping[str, str]]) -> None:
+    """Raise MissingFactError for a target whose facts are not all there."""
+    for target in facts:
+        lacking = [fact for fact in FACTS if fact not in target]
+        if lacking:
+            raise MissingFactError(
+                f"the release {target.get('name')!r} has no {', '.join(lacking)}:"
+                " add what is missing to its file in playbooks/group_vars"
+            )
+
+
 def register(conn: Connection, facts: Iterable[Mapping[str, str]], *, check: bool) -> list[str]:
     """Makes the active targets those that are given, and returns the names of what changed.
 

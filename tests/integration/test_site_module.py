@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.master_module import MASTER_CODE
 from ansible.module_utils.testing import patch_module_args
 
 from library import site_render
@@ -111,8 +112,8 @@ def test_a_failure_is_kept_for_who_asks(run: Run, farm: SiteFarm) -> None:
 
 def test_a_master_that_is_not_there_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "can't be read" in run(config_path="/nowhere/master.json")["msg"]
-    monkeypatch.setattr(site_render, "IMPORT_ERROR", ImportError("no module"))
-    assert "no provisioned master" in run()["msg"]
+    monkeypatch.setattr(MASTER_CODE, "missing", ImportError("no module"))
+    assert "not a provisioned master (no module)" in run()["msg"]
     assert "site.yml" in run()["msg"]
 
 
