@@ -13,9 +13,9 @@ from master.jobs import policy, request, sql
 from master.jobs.policy import Planned
 from master.jobs.request import Asked
 from master.targets.tags import Target
-from master.upstream import sync
+from master.upstream import project
+from master.upstream.project import EmptyPageError, OddProjectError
 from master.upstream.pypi import Index, UnknownProjectError, UnreadablePageError, UpstreamProject
-from master.upstream.sync import EmptyPageError, OddProjectError
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _pages(
             pages.append(index.project(name))
         except UnknownProjectError as error:
             # Nobody else learns it, of one that no sync reads.
-            sync.gone(conn, name, targets=targets, now=now, check=check)
+            project.gone(conn, name, targets=targets, now=now, check=check)
             asked.drop(name, str(error))
         except UnreadablePageError as error:
             asked.drop(name, str(error))
@@ -110,11 +110,11 @@ def _store(cursor: Cursor, page: UpstreamProject, asked: Asked, now: datetime) -
     cursor.execute("SAVEPOINT page")
     try:
         # Nothing but what was asked for is queued of it, now or by a later sync.
-        sync.write(cursor, page, None, targets=[], newest=None, now=now, followed=False)
+        project.write(cursor, page, None, targets=[], newest=None, now=now, followed=False)
     except OddProjectError as error:
         cursor.execute("ROLLBACK TO SAVEPOINT page")
         if isinstance(error, EmptyPageError):
-            sync.doubt(cursor, page.name, now)
+            project.doubt(cursor, page.name, now)
         asked.drop(page.name, str(error))
 
 

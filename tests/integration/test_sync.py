@@ -10,6 +10,7 @@ from master.database import connection as db
 from master.jobs import planner
 from master.site import publish
 from master.upstream import pypi, sync
+from master.upstream.project import Synced
 from tests.support.farm import START, Farm, said
 from tests.support.index import Catalogue, File, Server
 from tests.support.wheels import Forge
@@ -36,7 +37,7 @@ def run(
     followed: bool = True,
     max_loss: float | None = 0.1,
     check: bool = False,
-) -> dict[str, sync.Synced]:
+) -> dict[str, Synced]:
     with farm.connect("sync") as conn, pypi.Index(server.url, "https://farm.example") as index:
         if followed:
             sync.follow(conn, projects, targets=farm.targets, now=farm.now, check=check)
