@@ -22,36 +22,17 @@ description:
   - With O(follow), prints progress until the run is built and published, then its summary.
   - Give it C(delegate_to) the master; it is where the state is read.
   - It says first that Ctrl-C ends the following only. The farm goes on building.
-author:
-  - Wheelyard
+extends_documentation_fragment:
+  - master
+  - master.run
 attributes:
   check_mode:
-    support: full
-    description: Reads only. Follows nothing in check mode.
+    details: Reads only. Follows nothing in check mode.
   diff_mode:
-    support: none
-    description: There is nothing that could differ.
+    details: There is nothing that could differ.
 options:
-  config_path:
-    description: The master's settings.
-    type: path
-    default: /etc/wheelyard/master.json
   view:
     description: What to print when not following.
-    type: str
-    choices: [status, progress, summary, ignored]
-    default: status
-  since:
-    description: When the run began, ISO 8601 with its time zone.
-    type: str
-  targets:
-    description: Only these targets.
-    type: list
-    elements: str
-  job_ids:
-    description: Only these jobs belong to the run.
-    type: list
-    elements: int
   follow:
     description: Print progress until the run is published. Needs O(since).
     type: bool
@@ -87,6 +68,9 @@ run:
   returned: always
 """
 
+PASSED_ON = ("config_path", "since", "targets", "job_ids")
+"""To farm_info, which validates them."""
+
 REPEAT_AFTER_S = 60.0
 """Progress is printed again after this time even when nothing changed, to show that it lives."""
 
@@ -109,15 +93,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         super().run(tmp, task_vars)
         variables = task_vars or {}
         spec = {
-            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
-            "view": {
-                "type": "str",
-                "choices": ["status", "progress", "summary", "ignored"],
-                "default": "status",
-            },
-            "since": {"type": "str"},
-            "targets": {"type": "list", "elements": "str"},
-            "job_ids": {"type": "list", "elements": "int"},
+            **{name: {"type": "raw"} for name in PASSED_ON},
+            "view": {"type": "str", "default": "status"},
             "follow": {"type": "bool", "default": False},
             "interval_s": {"type": "float", "default": 5},
             "patience_s": {"type": "float", "default": 600},
@@ -134,8 +111,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
 
     def _read(self, args: dict[str, Any], view: str, variables: dict[str, Any]) -> dict[str, Any]:
         """What farm_info on the master returns. Raises AnsibleConnectionFailure."""
-        names = ("config_path", "since", "targets", "job_ids")
-        module_args = {name: args[name] for name in names if args[name] is not None}
+        module_args = {name: args[name] for name in PASSED_ON if args[name] is not None}
         result: dict[str, Any] = self._execute_module(
             module_name="farm_info", module_args={**module_args, "view": view}, task_vars=variables
         )
