@@ -1,54 +1,57 @@
 #!/usr/bin/python
-"""Ansible module: queues what is to be built."""
+"""Ansible module: queues what is asked for by name."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: job_request
-short_description: Queue what is to be built
+short_description: Queue what is asked for by name
 description:
-  - Without O(packages), queues what each target wants of the projects that the farm follows and
-    has no job for, and skips what waits and is no longer wanted.
-  - With O(packages), queues just these, before all else; failed ones again, and whatever number
-    of versions the settings want. A project that the farm doesn't follow is read from the index
-    first.
-  - The work is in C(master/jobs/policy.py) and C(master/jobs/request.py).
+  - Queues just these packages, before all else; failed ones again, and whatever number of versions
+    the settings want.
+  - All is done by what the database knows of the index. M(pypi_sync) with the same packages reads
+    it before.
+  - The work is in C(master/jobs/request.py).
 extends_documentation_fragment: master
 attributes:
   check_mode:
     details: Says what would be queued.
   diff_mode:
-    details: RV(outstanding) says it.
+    details: RV(queued) says it.
   idempotent:
     support: full
     description: What is queued or built is left alone.
 options:
-  targets:
-    description: Names of the targets. All active ones without it.
-    type: list
-    elements: str
   packages:
     description: NAME for a project's newest version, or NAME==VERSION.
     type: list
     elements: str
+    required: true
+  targets:
+    description: Names of the targets. All active ones without it.
+    type: list
+    elements: str
+  unread:
+    description: Projects of which M(pypi_sync) could store nothing, each with the reason.
+    type: dict
+    default: {}
+  pages:
+    description: What M(pypi_sync) has read and, as it was in check mode, not stored.
+    type: list
+    elements: dict
     default: []
 """
 
 EXAMPLES = r"""
-- name: Build these now
+- name: Build these now, of which pypi_sync has read the pages
   job_request:
-    targets:
-      - bookworm
-    packages:
-      - numpy
-      - scipy==1.4.1
+    packages: [numpy, scipy==1.4.1]
+    targets: [bookworm]
+    unread: "{{ sync.unread }}"
+    pages: "{{ sync.pages }}"
 """
 
 RETURN = r"""
-outstanding:
-  description: For each target, how many jobs are pending or leased; of O(packages), if there are.
-  type: dict
-  returned: always
 job_ids:
   description: Jobs of O(packages).
   type: list
@@ -68,37 +71,37 @@ queued:
 from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
 with MASTER_CODE:
-    from master.jobs import planner
+    from master.database import connection as db
+    from master.jobs import request
     from master.targets import registry
-    from master.upstream import pypi
+    from master.upstream import project, pypi
 
 
 def main() -> None:
     module = MasterModule(
         {
+            "packages": {"type": "list", "elements": "str", "required": True},
             "targets": {"type": "list", "elements": "str"},
-            "packages": {"type": "list", "elements": "str", "default": []},
+            "unread": {"type": "dict", "default": {}},
+            "pages": {"type": "list", "elements": "dict", "default": []},
         }
     )
-    with (
-        module.session("sync") as (conn, config),
-        pypi.Index(config.pypi_url, config.site_url) as index,
-    ):
-        outcome = planner.run(
-            conn,
-            index,
-            config,
-            targets=registry.active(conn, module.params["targets"]),
-            packages=module.params["packages"],
-            now=module.now,
-            check=module.check_mode,
-        )
+    packages, unread = module.params["packages"], module.params["unread"]
+    with module.session("sync") as (conn, _config):
+        targets = registry.active(conn, module.params["targets"])
+        db.hold(conn, db.Lock.SYNC)
+        with db.transaction(conn, dry_run=module.check_mode) as cursor:
+            for page in module.params["pages"]:
+                upstream = pypi.from_plain(page)
+                project.write(
+                    cursor, upstream, None, targets=[], newest=None, now=module.now, followed=False
+                )
+            planned = request.queue(cursor, packages, unread, targets, module.now)
     module.exit_json(
-        changed=outcome.changed,
-        outstanding=outcome.outstanding,
-        job_ids=outcome.job_ids,
-        already_built=outcome.already_built,
-        queued=outcome.queued,
+        changed=planned.changed,
+        job_ids=planned.job_ids,
+        already_built=planned.already_built,
+        queued=planned.queued,
     )
 
 

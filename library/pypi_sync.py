@@ -31,6 +31,14 @@ options:
         isn't gets no jobs by this.
     type: list
     elements: str
+  packages:
+    description:
+      - NAME or NAME==VERSION of what M(job_request) is to queue after this. Those of their projects
+        that the farm doesn't follow are read, too, and stay so.
+      - With it, nothing is queued here, and only what the index has no longer leaves the queue.
+    type: list
+    elements: str
+    default: []
   targets:
     description: Names of the targets whose jobs are planned. All active ones without it.
     type: list
@@ -87,6 +95,15 @@ dropped:
   type: list
   elements: str
   returned: success
+unread:
+  description: Projects of O(packages) of which nothing could be stored, each with the reason.
+  type: dict
+  returned: success
+pages:
+  description: What would be stored of the projects of O(packages), for M(job_request).
+  type: list
+  elements: dict
+  returned: success, and empty unless in check mode
 errors:
   description: >-
     What went wrong, ten lines at most. Projects of which it doesn't speak are synced all the same.
@@ -95,11 +112,14 @@ errors:
   returned: always
 """
 
+from dataclasses import asdict
+
 from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
 with MASTER_CODE:
+    from master.jobs import request
     from master.targets import registry
-    from master.upstream import pypi, sync
+    from master.upstream import named, pypi, sync
 
 MAX_ERRORS = 10
 
@@ -108,18 +128,22 @@ def main() -> None:
     module = MasterModule(
         {
             "projects": {"type": "list", "elements": "str"},
+            "packages": {"type": "list", "elements": "str", "default": []},
             "targets": {"type": "list", "elements": "str"},
             "accept_losses": {"type": "bool", "default": False},
         }
     )
-    projects = module.params["projects"]
+    projects, packages = module.params["projects"], module.params["packages"]
+    names = dict.fromkeys(name for name, _ in request.read(packages)[0])
     dropped: list[str] = []
     with (
         module.session("sync") as (conn, config),
         pypi.Index(config.pypi_url, config.site_url) as index,
     ):
         targets = registry.active(conn, module.params["targets"])
-        plan = {"targets": targets, "now": module.now, "check": module.check_mode}
+        when = {"now": module.now, "check": module.check_mode}
+        # Named packages are all that is queued, and by job_request.
+        plan = {"targets": [] if packages else targets, **when}
         if projects is None:
             dropped = sync.follow(conn, config.pypi_projects, **plan)
         done = sync.projects(
@@ -131,10 +155,12 @@ def main() -> None:
             max_loss=None if module.params["accept_losses"] else config.pypi_max_loss,
             **plan,
         )
+        found = named.projects(conn, index, names, targets=targets, **when)
     errors = sync.errors(done)
     if len(errors) > MAX_ERRORS:
         errors[MAX_ERRORS:] = [f"and {len(errors) - MAX_ERRORS} more"]
-    failed = sum(synced.error is not None for synced in done.values())
+    totals = sync.totals(done)
+    failed = totals["failed"]
     if failed and failed == len(done):
         module.fail_json(msg=sync.failure(done), errors=errors)
     if failed:
@@ -142,15 +168,12 @@ def main() -> None:
     for error_text in errors:
         module.warn(error_text)
     module.exit_json(
-        changed=bool(dropped) or any(synced.changed for synced in done.values()),
+        changed=bool(dropped or found.changed) or any(one.changed for one in done.values()),
         began_at=module.now.isoformat(),
-        projects=len(done),
-        failed=failed,
-        new_versions=sum(synced.new_versions for synced in done.values()),
-        queued=sum(synced.queued for synced in done.values()),
-        ignored=sum(synced.ignored for synced in done.values()),
-        lost=sum(synced.lost for synced in done.values()),
+        **totals,
         dropped=dropped,
+        unread=found.unread,
+        pages=[asdict(page) for page in found.pages if module.check_mode],
         errors=errors,
     )
 

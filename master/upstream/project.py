@@ -112,14 +112,10 @@ def store(
                 raise LossError(synced.lost)
     except EmptyPageError:
         with db.transaction(conn, dry_run=check) as cursor:
-            doubt(cursor, upstream.name, now)
+            # The next one that is empty will be believed.
+            cursor.execute(sql.EMPTY, {"name": upstream.name, "now": now})
         raise
     return synced
-
-
-def doubt(cursor: Cursor, name: str, now: datetime) -> None:
-    """Remember that a project's page was empty, so that the next one that is will be believed."""
-    cursor.execute(sql.EMPTY, {"name": name, "now": now})
 
 
 def write(

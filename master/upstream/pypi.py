@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
@@ -116,6 +116,20 @@ class UpstreamProject:
     """Of the page, which grows with each change; None where the index gives none."""
     is_final: bool = False
     """That there is nothing is meant: it is quarantined (PEP 792), or deleted."""
+
+
+def from_plain(raw: Mapping[str, Any]) -> UpstreamProject:
+    """The project that asdict() made plain, with its times in ISO 8601."""
+
+    def file(one: Mapping[str, Any]) -> UpstreamFile:
+        when = one["uploaded_at"]
+        return UpstreamFile(**{**one, "uploaded_at": when and datetime.fromisoformat(when)})
+
+    versions = tuple(
+        UpstreamVersion(version["version"], tuple(file(one) for one in version["files"]))
+        for version in raw["versions"]
+    )
+    return UpstreamProject(**{**raw, "versions": versions})
 
 
 def best_sdist(files: Iterable[UpstreamFile]) -> UpstreamFile | None:

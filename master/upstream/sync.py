@@ -225,6 +225,16 @@ def errors(done: Mapping[str, Synced]) -> list[str]:
     return list(dict.fromkeys(synced.error for synced in done.values() if synced.error))
 
 
+def totals(done: Mapping[str, Synced]) -> dict[str, int]:
+    """How many projects were to be read, how many failed, and what came of the others."""
+    counts = ("new_versions", "queued", "ignored", "lost")
+    return {
+        "projects": len(done),
+        "failed": sum(synced.error is not None for synced in done.values()),
+        **{name: sum(getattr(synced, name) for synced in done.values()) for name in counts},
+    }
+
+
 def failure(done: Mapping[str, Synced]) -> str | None:
     """What went wrong in one line, None when nothing has."""
     lines = errors(done)

@@ -70,9 +70,6 @@ def test_the_way_of_one_release(run: Run, farm: Farm) -> None:
         assert synced["changed"]
         assert (synced["projects"], synced["queued"], synced["failed"]) == (1, 2, 0)
         assert not run("pypi_sync", index)["changed"]
-    planned = run("job_request", targets=["bookworm"])
-    assert planned["outstanding"] == {"bookworm": 1}
-    assert not planned["changed"]
     claimed = run("queue_claim", builders={"pi1": "bookworm"})
     assert claimed["changed"]
     (handout,) = claimed["handouts"]
@@ -88,10 +85,42 @@ def test_the_way_of_one_release(run: Run, farm: Farm) -> None:
     assert recorded["recorded"][0]["filename"] == "demo-1.0-cp311-cp311-linux_armv7l.whl"
     assert not run("result_record", reports={"pi1": said()})["changed"]
     assert not run("queue_claim", builders={"pi1": "bookworm"})["changed"]
-    assert run("job_request", targets=["bookworm"])["outstanding"] == {"bookworm": 0}
     named = run("job_request", targets=["bookworm"], packages=["demo"])
     assert named["already_built"] == ["demo==1.0 (bookworm)"]
     assert named["job_ids"] == []
+
+
+def test_what_is_asked_for_by_name_is_read_by_the_sync_and_queued_by_the_request(
+    run: Run, farm: Farm
+) -> None:
+    catalogue = Catalogue({"demo": [File("demo-1.0.tar.gz")], "new": [File("new-1.0.tar.gz")]})
+    packages = ["new", "nowhere"]
+
+    def ask(names: list[str], **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        synced = run("pypi_sync", index, packages=names, targets=["bookworm"], **more)
+        told = {name: synced[name] for name in ("unread", "pages")}
+        return synced, run("job_request", packages=names, targets=["bookworm"], **told, **more)
+
+    with Server(catalogue) as server:
+        index = {"pypi_url": server.url}
+        synced, asked = ask(packages)
+        assert list(synced["unread"]) == ["nowhere"]
+        assert asked["msg"].startswith(f"nothing is queued: the index {server.url} has no project")
+        # What is new of the others holds, and of what is followed nothing is queued.
+        assert farm.rows("SELECT name, followed FROM projects ORDER BY name") == [
+            ("demo", True),
+            ("new", False),
+        ]
+        assert farm.states() == {}
+        catalogue.projects["new"] += [File("new-1.1.tar.gz")]
+        _, asked = ask(["new==1.1"], _ansible_check_mode=True)
+        assert (asked["changed"], asked["queued"]) == (True, 1)
+        assert farm.value("SELECT count(*) FROM versions WHERE version = '1.1'") == 0
+        assert farm.states() == {}
+        synced, asked = ask(["new==1.1"])
+        assert (synced["changed"], synced["pages"], asked["queued"]) == (True, [], 1)
+    assert farm.states() == {"new 1.1": "pending"}
+    assert farm.states("trixie") == {}
 
 
 def test_a_partial_failure_is_counted_and_told_in_ten_lines(
@@ -126,9 +155,9 @@ def test_what_the_settings_no_longer_want_leaves_the_queue(run: Run, farm: Farm)
     with Server(Catalogue({"demo": files})) as server:
         index = {"pypi_url": server.url}
         run("pypi_sync", index)
-        fewer = run("job_request", {"pypi_versions": 1}, targets=["bookworm"])
+        fewer = run("pypi_sync", {**index, "pypi_versions": 1}, targets=["bookworm"])
         assert fewer["changed"]
-        assert fewer["outstanding"] == {"bookworm": 1}
+        assert farm.states() == {"demo 2.0": "pending", "demo 1.0": "skipped"}
         assert set(farm.states("trixie").values()) == {"pending"}
         none = {**index, "pypi_projects": []}
         checked = run("pypi_sync", none, _ansible_check_mode=True)
@@ -173,7 +202,8 @@ def test_a_bare_database_is_migrated_and_check_mode_only_lists(run: Run, farm: F
 )
 def test_a_database_that_is_off_is_named_with_cause_and_way_out(run: Run, name: str) -> None:
     database = {"host": "127.0.0.1", "port": 9, "name": "wheelyard", "sslrootcert": "/no/ca.crt"}
-    arguments: dict[str, Any] = {"reports": {}} if name == "result_record" else {}
+    needed: dict[str, Any] = {"result_record": {"reports": {}}, "job_request": {"packages": []}}
+    arguments = needed.get(name, {})
     message = run(name, {"database": database}, **arguments)["msg"]
     assert "wheelyard at 127.0.0.1:9 can't be reached" in message
     assert "Connection refused" in message
@@ -188,7 +218,7 @@ def test_settings_that_are_missing_or_wrong_are_named(run: Run) -> None:
 
 
 def test_what_the_farm_doesnt_build_for_is_named(run: Run, farm: Farm) -> None:
-    message = run("job_request", targets=["jessie"])["msg"]
+    message = run("job_request", packages=["demo"], targets=["jessie"])["msg"]
     assert "doesn't build for jessie, but for bookworm, trixie" in message
     assert "jessie" in run("pypi_sync", targets=["jessie"])["msg"]
     claimed = run("queue_claim", builders={"pi9": "jessie"})

@@ -32,3 +32,11 @@ def test_every_module_and_playbook_step_is_on_the_walk_or_beside_it() -> None:
     ]
     # The schema is brought by provisioning, before any version is on its way.
     assert missing == ["schema_migrate.py"]
+
+
+def test_the_sync_alone_reads_the_index_and_jobs_are_planned_without_it() -> None:
+    sources = [*(ROOT / "library").glob("*.py"), *(ROOT / "master").rglob("*.py")]
+    readers = [path.name for path in sources if "pypi.Index(" in path.read_text()]
+    assert readers == ["pypi_sync.py"]
+    for path in (ROOT / "master/jobs").glob("*.py"):
+        assert "master.upstream" not in path.read_text(), path.name

@@ -1,0 +1,72 @@
+"""Reads what the index has of projects that an operator asks for by name and that no sync reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from master.database import connection as db
+from master.database.connection import Connection
+from master.targets.tags import Target
+from master.upstream import project, sql
+from master.upstream.project import OddProjectError
+from master.upstream.pypi import (
+    Index,
+    IndexUnreachableError,
+    UnknownProjectError,
+    UnreadablePageError,
+    UpstreamProject,
+)
+
+
+@dataclass
+class Named:
+    pages: list[UpstreamProject] = field(default_factory=list)
+    """What was read and stored, or would be."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Why there is nothing to store of the others."""
+    changed: bool = False
+
+
+def projects(
+    conn: Connection,
+    index: Index,
+    names: Iterable[str],
+    *,
+    targets: Sequence[Target],
+    now: datetime,
+    check: bool = False,
+) -> Named:
+    """Store what the index has of each that isn't followed, and leave it so.
+
+    Nothing of them is queued, now or by a later sync; what the index has no longer leaves the
+    queues of the targets. With check, nothing is written. Raises db.BusyError.
+    """
+    db.hold(conn, db.Lock.SYNC)
+    found = Named()
+    for name in names:
+        if _is_followed(conn, name):
+            continue
+        try:
+            page = index.project(name)
+            stored = project.store(
+                conn, page, None, targets=[], newest=None, now=now, followed=False, check=check
+            )
+        except UnknownProjectError as error:
+            # Nobody else learns it, of one that no sync reads.
+            project.gone(conn, name, targets=targets, now=now, check=check)
+            found.unread[name] = str(error)
+        except (UnreadablePageError, IndexUnreachableError, OddProjectError) as error:
+            found.unread[name] = str(error)
+        else:
+            found.pages.append(page)
+            found.changed |= stored.changed
+    return found
+
+
+def _is_followed(conn: Connection, name: str) -> bool:
+    with db.transaction(conn) as cursor:
+        cursor.execute(sql.KNOWN, {"name": name})
+        row = cursor.fetchone()
+    return bool(row and row.followed)
