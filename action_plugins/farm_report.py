@@ -1,17 +1,12 @@
 """Ansible action: prints what the farm is doing, and follows a run until it is published.
 
-The master says what there is to tell (library/build_info.py); this prints it while it happens,
+The master says what there is to tell (library/farm_info.py); this prints it while it happens,
 which a module can't, and decides when to stop. It runs on the control node.
 """
 
 from __future__ import annotations
 
-import atexit
 import json
-import mmap
-import os
-import signal
-import sys
 import time
 from typing import Any
 
@@ -23,40 +18,21 @@ DOCUMENTATION = r"""
 module: farm_report
 short_description: Print what the farm is doing
 description:
-  - Prints the text of M(build_info), and returns all that it returns.
+  - Prints the text of M(farm_info), and returns all that it returns.
   - With O(follow), prints progress until the run is built and published, then its summary.
   - Give it C(delegate_to) the master; it is where the state is read.
-  - Interrupting it (ctrl-C) stops the following only. The farm goes on building.
-author:
-  - Wheelyard
+  - It says first that Ctrl-C ends the following only. The farm goes on building.
+extends_documentation_fragment:
+  - master
+  - master.run
 attributes:
   check_mode:
-    support: full
-    description: Reads only. Follows nothing in check mode.
+    details: Reads only. Follows nothing in check mode.
   diff_mode:
-    support: none
-    description: There is nothing that could differ.
+    details: There is nothing that could differ.
 options:
-  config_path:
-    description: The master's settings.
-    type: path
-    default: /etc/wheelyard/master.json
   view:
     description: What to print when not following.
-    type: str
-    choices: [status, progress, summary, ignored]
-    default: status
-  since:
-    description: When the run began, ISO 8601 with its time zone.
-    type: str
-  targets:
-    description: Only these targets.
-    type: list
-    elements: str
-  job_ids:
-    description: Only these jobs belong to the run.
-    type: list
-    elements: int
   follow:
     description: Print progress until the run is published. Needs O(since).
     type: bool
@@ -87,32 +63,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run:
-  description: How the run ended, as M(build_info) says it.
+  description: How the run ended, as M(farm_info) says it.
   type: dict
   returned: always
 """
 
+PASSED_ON = ("config_path", "since", "targets", "job_ids")
+"""To farm_info, which validates them."""
+
 REPEAT_AFTER_S = 60.0
 """Progress is printed again after this time even when nothing changed, to show that it lives."""
 
-INTERRUPTED = (
-    "Stopped following; the farm goes on building and publishing."
+# Said before: on Ctrl-C Ansible ends its workers, in one of which this runs, with no last word.
+FOLLOWING = (
+    "Following; Ctrl-C ends this only, and the farm goes on building and publishing."
     " ansible-playbook playbooks/status.yml shows how far it is."
 )
 
 display = Display()
-
-# An action runs in a worker process, and on ctrl-C Ansible ends the workers with no last word. The
-# page that all its processes share tells the main one, when it exits, that it ended a follower.
-_following = mmap.mmap(-1, 1)
-
-
-def _say_that_the_farm_goes_on(main_process: int = os.getpid()) -> None:
-    if os.getpid() == main_process and _following[0]:
-        print(INTERRUPTED, file=sys.stderr)  # noqa: T201 -- Display is closed by now
-
-
-atexit.register(_say_that_the_farm_goes_on)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
@@ -125,15 +93,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         super().run(tmp, task_vars)
         variables = task_vars or {}
         spec = {
-            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
-            "view": {
-                "type": "str",
-                "choices": ["status", "progress", "summary", "ignored"],
-                "default": "status",
-            },
-            "since": {"type": "str"},
-            "targets": {"type": "list", "elements": "str"},
-            "job_ids": {"type": "list", "elements": "int"},
+            **{name: {"type": "raw"} for name in PASSED_ON},
+            "view": {"type": "str", "default": "status"},
             "follow": {"type": "bool", "default": False},
             "interval_s": {"type": "float", "default": 5},
             "patience_s": {"type": "float", "default": 600},
@@ -145,15 +106,14 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             return self._follow(args, variables)
         info = self._read(args, args["view"], variables)
         if not info.get("failed"):
-            self._print(info["lines"])
+            show(info["lines"])
         return info
 
     def _read(self, args: dict[str, Any], view: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What build_info on the master returns. Raises AnsibleConnectionFailure."""
-        names = ("config_path", "since", "targets", "job_ids")
-        module_args = {name: args[name] for name in names if args[name] is not None}
+        """What farm_info on the master returns. Raises AnsibleConnectionFailure."""
+        module_args = {name: args[name] for name in PASSED_ON if args[name] is not None}
         result: dict[str, Any] = self._execute_module(
-            module_name="build_info", module_args={**module_args, "view": view}, task_vars=variables
+            module_name="farm_info", module_args={**module_args, "view": view}, task_vars=variables
         )
         if result.get("unreachable"):
             raise AnsibleConnectionFailure(str(result.get("msg")))
@@ -167,28 +127,25 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         patience = Patience(args["patience_s"])
         printed = Printed()
         gave_up = None
-        _following[0] = 1
-        try:
-            while True:
-                started = time.monotonic()
-                info, problem = self._look(args, variables)
-                if info is not None:
-                    if info["run"]["done"]:
-                        break
-                    if printed.is_news(info, started):
-                        self._print(info["lines"])
-                    problem = standstill(info)
-                elif problem and printed.is_new_problem(problem):
-                    self._print([f"{problem}; still trying"])
-                if patience.is_over(problem, started):
-                    gave_up = problem
-                    break
-                time.sleep(max(0.0, args["interval_s"] - (time.monotonic() - started)))
+        show([FOLLOWING])
+        while True:
+            started = time.monotonic()
+            info, problem = self._look(args, variables)
             if info is not None:
-                info = self._read(args, "summary", variables)
-                self._print(["", *info.get("lines", [])])
-        finally:
-            _following[0] = 0
+                if info["run"]["done"]:
+                    break
+                if printed.is_news(info, started):
+                    show(info["lines"])
+                problem = standstill(info)
+            elif problem and printed.is_new_problem(problem):
+                show([f"{problem}; still trying"])
+            if patience.is_over(problem, started):
+                gave_up = problem
+                break
+            time.sleep(max(0.0, args["interval_s"] - (time.monotonic() - started)))
+        if info is not None:
+            info = self._read(args, "summary", variables)
+            show(["", *info.get("lines", [])])
         if gave_up:
             raise AnsibleActionFail(f"Given up after {patience.limit_s:.0f} s: {gave_up}")
         return info or {}
@@ -207,16 +164,11 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             return None, str(info.get("msg"))
         return info, None
 
-    def _print(self, lines: list[str]) -> None:
-        # Ansible ends its workers at ctrl-C. One that ends while it holds the lock of the queue to
-        # the main process, on which lines travel, leaves that waiting for ever: so not meanwhile.
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        try:
-            for line in lines:
-                display.display(line)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+def show(lines: list[str]) -> None:
+    """Print them now."""
+    for line in lines:
+        display.display(line)
 
 
 def standstill(info: dict[str, Any]) -> str | None:

@@ -30,7 +30,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible is untyped
 
     def v2_runner_on_ok(self, result: Any) -> None:
         # By what was run, since a Pi's answer could hold anything under any name.
-        if result.task.action == "build_record":
+        if result.task.action == "result_record":
             for line in news(result.result):
                 self._display.display(line)
         for line in warnings(result.result):

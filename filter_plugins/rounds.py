@@ -1,4 +1,4 @@
-"""What a round brings back, as the module build_record takes it."""
+"""What a round brings back, as the master's module result_record takes it."""
 
 from __future__ import annotations
 

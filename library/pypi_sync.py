@@ -13,17 +13,13 @@ description:
     they want it again. What was asked for by name stays, and so does what is leased or done.
   - A version whose sdist was replaced by another is queued again, and its wheel no longer offered.
   - If more would vanish than the settings allow in one sync, those projects stay as they are.
-  - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/upstream) and C(master/jobs/policy.py).
-author:
-  - Wheelyard
+extends_documentation_fragment: master
 attributes:
   check_mode:
-    support: full
-    description: Reads the index, and says what would be new.
+    details: Reads the index, and says what would be new.
   diff_mode:
-    support: none
-    description: The counts say it.
+    details: The counts say it.
   idempotent:
     support: full
     description: What is known already changes nothing.
@@ -35,6 +31,14 @@ options:
         isn't gets no jobs by this.
     type: list
     elements: str
+  packages:
+    description:
+      - NAME or NAME==VERSION of what M(job_request) is to queue after this. Those of their projects
+        that the farm doesn't follow are read, too, and stay so.
+      - With it, nothing is queued here, and only what the index has no longer leaves the queue.
+    type: list
+    elements: str
+    default: []
   targets:
     description: Names of the targets whose jobs are planned. All active ones without it.
     type: list
@@ -43,10 +47,6 @@ options:
     description: Whether to believe the index, however much would vanish by it.
     type: bool
     default: false
-  config_path:
-    description: The master's settings.
-    type: path
-    default: /etc/wheelyard/master.json
 """
 
 EXAMPLES = r"""
@@ -95,6 +95,15 @@ dropped:
   type: list
   elements: str
   returned: success
+unread:
+  description: Projects of O(packages) of which nothing could be stored, each with the reason.
+  type: dict
+  returned: success
+pages:
+  description: What would be stored of the projects of O(packages), for M(job_request).
+  type: list
+  elements: dict
+  returned: success, and empty unless in check mode
 errors:
   description: >-
     What went wrong, ten lines at most. Projects of which it doesn't speak are synced all the same.
@@ -103,74 +112,56 @@ errors:
   returned: always
 """
 
-from datetime import UTC, datetime
+from dataclasses import asdict
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
-try:
-    from master import config as master_config
-    from master.database import connection as db
-    from master.errors import FarmError
-    from master.targets import registry as master_targets
-    from master.upstream import pypi, sync
-except ImportError as missing:
-    IMPORT_ERROR: ImportError | None = missing
-else:
-    IMPORT_ERROR = None
+with MASTER_CODE:
+    from master.jobs import request
+    from master.targets import registry
+    from master.upstream import named, pypi, sync
 
 MAX_ERRORS = 10
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
+    module = MasterModule(
+        {
             "projects": {"type": "list", "elements": "str"},
+            "packages": {"type": "list", "elements": "str", "default": []},
             "targets": {"type": "list", "elements": "str"},
             "accept_losses": {"type": "bool", "default": False},
-            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
-        },
-        supports_check_mode=True,
+        }
     )
-    if IMPORT_ERROR is not None:
-        module.fail_json(
-            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
-            " run ansible-playbook site.yml"
+    projects, packages = module.params["projects"], module.params["packages"]
+    names = dict.fromkeys(name for name, _ in request.read(packages)[0])
+    dropped: list[str] = []
+    with (
+        module.session("sync") as (conn, config),
+        pypi.Index(config.pypi_url, config.site_url) as index,
+    ):
+        targets = registry.active(conn, module.params["targets"])
+        when = {"now": module.now, "check": module.check_mode}
+        # Named packages are all that is queued, and by job_request.
+        plan = {"targets": [] if packages else targets, **when}
+        if projects is None:
+            dropped = sync.follow(conn, config.pypi_projects, **plan)
+        done = sync.projects(
+            conn,
+            index,
+            config.pypi_projects if projects is None else projects,
+            followed=projects is None,
+            newest=config.pypi_versions,
+            max_loss=None if module.params["accept_losses"] else config.pypi_max_loss,
+            **plan,
         )
-    try:
-        config = master_config.load(module.params["config_path"])
-        projects = module.params["projects"]
-        began_at = datetime.now(UTC)
-        dropped: list[str] = []
-        with (
-            db.session(config, "sync") as conn,
-            pypi.Index(config.pypi_url, config.site_url) as index,
-        ):
-            targets = master_targets.active(conn, module.params["targets"])
-            if projects is None:
-                dropped = sync.follow(
-                    conn,
-                    config.pypi_projects,
-                    targets=targets,
-                    now=began_at,
-                    check=module.check_mode,
-                )
-            done = sync.projects(
-                conn,
-                index,
-                config.pypi_projects if projects is None else projects,
-                followed=projects is None,
-                targets=targets,
-                newest=config.pypi_versions,
-                max_loss=None if module.params["accept_losses"] else config.pypi_max_loss,
-                now=began_at,
-                check=module.check_mode,
-            )
-    except FarmError as error:
-        module.fail_json(msg=str(error))
+        everyone = registry.active(conn, None)
+        found = named.projects(conn, index, names, targets=everyone, **when)
     errors = sync.errors(done)
     if len(errors) > MAX_ERRORS:
         errors[MAX_ERRORS:] = [f"and {len(errors) - MAX_ERRORS} more"]
-    failed = sum(synced.error is not None for synced in done.values())
+    totals = sync.totals(done)
+    failed = totals["failed"]
     if failed and failed == len(done):
         module.fail_json(msg=sync.failure(done), errors=errors)
     if failed:
@@ -178,15 +169,12 @@ def main() -> None:
     for error_text in errors:
         module.warn(error_text)
     module.exit_json(
-        changed=bool(dropped) or any(synced.changed for synced in done.values()),
-        began_at=began_at.isoformat(),
-        projects=len(done),
-        failed=failed,
-        new_versions=sum(synced.new_versions for synced in done.values()),
-        queued=sum(synced.queued for synced in done.values()),
-        ignored=sum(synced.ignored for synced in done.values()),
-        lost=sum(synced.lost for synced in done.values()),
+        changed=bool(dropped or found.changed) or any(one.changed for one in done.values()),
+        began_at=module.now.isoformat(),
+        **totals,
         dropped=dropped,
+        unread=found.unread,
+        pages=[asdict(page) for page in found.pages if module.check_mode],
         errors=errors,
     )
 

@@ -14,7 +14,7 @@ from psycopg2.extras import NamedTupleCursor
 
 from master.config import Config
 from master.errors import FarmError
-from master.fleet.reported import line
+from master.text import one_line
 
 Connection: TypeAlias = psycopg2.extensions.connection
 
@@ -89,7 +89,7 @@ def connect(config: Config, role: Role, password: str | None = None) -> Connecti
         )
         return conn
     except psycopg2.OperationalError as error:
-        cause = " ".join(str(error).split())
+        cause = one_line(str(error))
         raise DatabaseUnreachableError(
             f"the database {database.name} at {database.host}:{database.port} can't be reached "
             f"as wheelyard_{role}: {cause}. See that PostgreSQL runs there (systemctl status "
@@ -109,7 +109,7 @@ def session(config: Config, role: Role, password: str | None = None) -> Iterator
         yield conn
     except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected) as error:
         raise BusyError(
-            f"others held what this needs in the database for too long: {line(str(error))}. "
+            f"others held what this needs in the database for too long: {one_line(str(error))}. "
             f"Nothing is half done; run this again (pg_stat_activity there shows who it is)"
         ) from error
     except psycopg2.Error as error:
@@ -118,7 +118,7 @@ def session(config: Config, role: Role, password: str | None = None) -> Iterator
         if not (gone or conn.closed or error.pgcode is None):
             raise
         database = config.database
-        cause = " ".join(str(error).split())
+        cause = one_line(str(error))
         raise DatabaseUnreachableError(
             f"the database {database.name} at {database.host}:{database.port} failed in the "
             f"middle of the work: {cause}. Nothing is half done; see to PostgreSQL there "
@@ -129,10 +129,15 @@ def session(config: Config, role: Role, password: str | None = None) -> Iterator
 
 
 @contextmanager
-def transaction(conn: Connection) -> Iterator[Cursor]:
-    """A cursor in a transaction that is committed at the end, or rolled back by an exception."""
+def transaction(conn: Connection, *, dry_run: bool = False) -> Iterator[Cursor]:
+    """A cursor in a transaction that is committed at the end.
+
+    An exception rolls it back, and so does the end of a dry run.
+    """
     with conn, conn.cursor() as cursor:
         yield cursor
+        if dry_run:
+            conn.rollback()
 
 
 def hold(conn: Connection, lock: Lock) -> None:
@@ -141,7 +146,7 @@ def hold(conn: Connection, lock: Lock) -> None:
     Raises BusyError after a minute.
     """
     try:
-        with conn, conn.cursor() as cursor:
+        with transaction(conn) as cursor:
             cursor.execute("SELECT pg_advisory_lock(%(classid)s, %(objid)s)", lock.key)
     except psycopg2.errors.LockNotAvailable as error:
         raise BusyError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg2
 from yoyo import read_migrations
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
@@ -15,8 +16,13 @@ from yoyo.migrations import default_migration_table
 from master.config import Config
 from master.database import connection as db
 from master.database.connection import Connection
+from master.errors import FarmError
 
 SCHEMA = Path(__file__).parent / "schema"
+
+
+class MigrationError(FarmError):
+    """A statement of a migration fails; the migration is rolled back."""
 
 
 def pending(conn: Connection) -> list[str]:
@@ -33,13 +39,21 @@ def pending(conn: Connection) -> list[str]:
 def migrate(conn: Connection, config: Config, password: str | None) -> list[str]:
     """Applies what is pending, as wheelyard_owner, and returns its names.
 
-    Raises psycopg2.Error from the statement that fails, whose migration is rolled back, and
-    BusyError while another migration runs.
+    Raises MigrationError, and BusyError while another migration runs.
     """
     db.hold(conn, db.Lock.MIGRATION)
     missing = pending(conn)
-    if missing:
-        _apply(config, password)
+    try:
+        if missing:
+            _apply(config, password)
+    except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        # Of the connection, and no statement's: the session says it.
+        raise
+    except psycopg2.Error as error:
+        raise MigrationError(
+            f"a migration of {config.database.name} at {config.database.host} failed and was"
+            f" rolled back: {error}. Restore the schema that this version expects, or report it"
+        ) from error
     return missing
 
 

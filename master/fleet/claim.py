@@ -12,6 +12,7 @@ from itertools import dropwhile
 from typing import Any
 
 from master.config import Config
+from master.database import connection as db
 from master.database import notes
 from master.database.connection import Connection, Cursor
 from master.fleet import sql
@@ -66,26 +67,18 @@ def claim(
     refuses is talked to and gets nothing. With check, nothing is written.
     """
     paused, left_out = no_room(config), None
-    with conn.cursor() as cursor:
-        try:
-            # Two claims at once would both fill the same spool.
-            cursor.execute("LOCK TABLE builders IN SHARE ROW EXCLUSIVE MODE")
-            if fleet is not None:
-                left_out = _register(cursor, fleet, now)
-            cursor.execute(sql.BUILDERS, {"now": now, "longest_backoff": LONGEST_BACKOFF})
-            builders: list[Any] = cursor.fetchall()
-            leased = 0
-            if paused is None:
-                leased = _lease(cursor, config.spool_depth, builders, now)
-            notes.note(cursor, "claims_paused", paused or "", now)
-            handouts = _handouts(cursor, [b.name for b in builders if b.due])
-        except BaseException:
-            conn.rollback()
-            raise
-    if check:
-        conn.rollback()
-    else:
-        conn.commit()
+    with db.transaction(conn, dry_run=check) as cursor:
+        # Two claims at once would both fill the same spool.
+        cursor.execute("LOCK TABLE builders IN SHARE ROW EXCLUSIVE MODE")
+        if fleet is not None:
+            left_out = _register(cursor, fleet, now)
+        cursor.execute(sql.BUILDERS, {"now": now, "longest_backoff": LONGEST_BACKOFF})
+        builders: list[Any] = cursor.fetchall()
+        leased = 0
+        if paused is None:
+            leased = _lease(cursor, config.spool_depth, builders, now)
+        notes.note(cursor, "claims_paused", paused or "", now)
+        handouts = _handouts(cursor, [b.name for b in builders if b.due])
     return Claims(handouts, leased, paused, left_out)
 
 

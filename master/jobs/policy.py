@@ -145,6 +145,8 @@ def project(
     by another: that one is then built.
     """
     planned = Planned()
+    if not targets:
+        return planned
     known = candidates(cursor, project_id)
     rules = skips(cursor, project_id)
     by_id = {candidate.version_id: candidate for candidate in known}

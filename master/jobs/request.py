@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,59 +21,45 @@ class CannotBuildError(FarmError):
     """What was asked for can't be built; the message names it."""
 
 
-@dataclass
-class Asked:
-    """What was asked for, as far as it makes sense."""
+def queue(
+    cursor: Cursor,
+    packages: Sequence[str],
+    unread: Mapping[str, str],
+    targets: Sequence[Target],
+    now: datetime,
+) -> Planned:
+    """Queue each package for each target that can have it, failed ones again.
 
-    packages: list[tuple[str, str | None]]
-    """Names of projects, each with a version or None for its newest."""
-    problems: list[str]
-    """Why the others can't be built, a line each."""
+    A name alone stands for the newest version. unread has projects of which the index told nothing
+    just now, each with the reason. Raises CannotBuildError, with all that can't be built for any of
+    the targets.
+    """
+    asked, problems = read(packages)
+    problems += unread.values()
+    planned = Planned()
+    for name, version in asked:
+        try:
+            if name not in unread:
+                _build(cursor, name, version, targets, planned=planned, now=now)
+        except CannotBuildError as error:
+            problems.append(str(error))
+    if len(problems) > 1:
+        lines = "".join(f"\n- {problem}" for problem in problems)
+        raise CannotBuildError(f"nothing is queued, as some of it can't be built:{lines}")
+    if problems:
+        raise CannotBuildError(f"nothing is queued: {problems[0]}")
+    return planned
 
-    def drop(self, name: str, problem: str) -> None:
-        """Leave a project out, for what is wrong with it."""
-        self.problems.append(problem)
-        self.packages = [package for package in self.packages if package[0] != name]
 
-    def check(self) -> None:
-        """Raise CannotBuildError, with all that is wrong, if anything is."""
-        if len(self.problems) > 1:
-            lines = "".join(f"\n- {problem}" for problem in self.problems)
-            raise CannotBuildError(f"nothing is queued, as some of it can't be built:{lines}")
-        if self.problems:
-            raise CannotBuildError(f"nothing is queued: {self.problems[0]}")
-
-
-def read(packages: Sequence[str]) -> Asked:
-    """Understand each NAME or NAME==VERSION."""
-    asked = Asked([], [])
+def read(packages: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """Names of projects, each with a version or None for its newest; and what is none, and why."""
+    asked, problems = [], []
     for text in packages:
         try:
-            asked.packages.append(names.package(text))
+            asked.append(names.package(text))
         except names.BadNameError as error:
-            asked.problems.append(str(error))
-    return asked
-
-
-def not_followed(cursor: Cursor, asked: Asked) -> list[str]:
-    """Names of the projects among the packages that no sync reads."""
-    unique = dict.fromkeys(name for name, _ in asked.packages)
-    return [name for name in unique if not _is_followed(cursor, name)]
-
-
-def build(cursor: Cursor, asked: Asked, targets: Sequence[Target], now: datetime) -> Planned:
-    """Queues each package for each target that can have it, failed ones again.
-
-    A name alone stands for the newest version. What can be built for none of the targets is added
-    to the problems.
-    """
-    planned = Planned()
-    for name, version in asked.packages:
-        try:
-            _build(cursor, name, version, targets, planned=planned, now=now)
-        except CannotBuildError as error:
-            asked.problems.append(str(error))
-    return planned
+            problems.append(str(error))
+    return asked, problems
 
 
 def _build(
@@ -154,12 +139,6 @@ def _chosen(
     if not chosen:
         raise CannotBuildError(_wrong_python(f"{name} {version}", candidate, targets))
     return chosen
-
-
-def _is_followed(cursor: Cursor, name: str) -> bool:
-    cursor.execute(sql.PROJECT, {"name": name})
-    row = cursor.fetchone()
-    return bool(row and row.followed)
 
 
 def _project_id(cursor: Cursor, name: str) -> int | None:

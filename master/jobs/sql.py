@@ -52,8 +52,6 @@ UPDATE jobs SET priority = greatest(priority, %(priority)s), retry_at = NULL
    AND (priority < %(priority)s OR retry_at IS NOT NULL)
 """
 
-FOLLOWED = "SELECT project_id, name FROM projects WHERE followed ORDER BY name"
-
 # The few that were dropped or only ever asked for by name, of which something else waits.
 NOT_FOLLOWED = """
 SELECT project_id, name FROM projects p
@@ -64,16 +62,9 @@ SELECT project_id, name FROM projects p
  ORDER BY name
 """
 
-PROJECT = "SELECT project_id, followed FROM projects WHERE name = %(name)s"
+PROJECT = "SELECT project_id FROM projects WHERE name = %(name)s"
 
 FILES = """
 SELECT filename FROM upstream_files f JOIN versions v USING (version_id)
  WHERE v.version_id = %(version_id)s AND f.present ORDER BY filename
-"""
-
-OUTSTANDING = """
-SELECT t.name, count(j.job_id) AS outstanding
-  FROM targets t LEFT JOIN jobs j ON j.target_id = t.target_id AND j.state IN ('pending', 'leased')
- WHERE t.target_id = ANY (%(targets)s) AND (%(job_ids)s IS NULL OR j.job_id = ANY (%(job_ids)s))
- GROUP BY t.name ORDER BY t.name
 """

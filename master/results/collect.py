@@ -15,8 +15,8 @@ from master.database import notes
 from master.database.connection import Connection
 from master.fleet import leases
 from master.fleet.leases import Ended
-from master.fleet.reported import line
 from master.results.record import NoRoomError, Recorded, Recorder, RefusedError
+from master.text import one_line
 from protocol import report
 
 
@@ -82,7 +82,7 @@ def gather(
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it's of this result alone
-            why = line(f"it can't be recorded: {type(error).__name__}: {error}")
+            why = one_line(f"it can't be recorded: {type(error).__name__}: {error}")
             gathered.refused.append(RefusedResult(key, builder, why))
     with db.transaction(conn) as cursor:
         if gathered.stopped:

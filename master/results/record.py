@@ -12,11 +12,11 @@ from typing import Any
 import psycopg2.errors
 from packaging.utils import parse_wheel_filename
 
+from master import files
 from master.config import Config
 from master.database import connection as db
 from master.database.connection import Connection, Cursor
 from master.errors import FarmError
-from master.fleet.reported import line
 from master.jobs import reasons, retry, transitions
 from master.jobs.policy import is_compiled
 from master.jobs.reasons import Code, Reason
@@ -24,8 +24,9 @@ from master.results import result as results
 from master.results import sql, verify
 from master.results.refused import WheelRefusedError
 from master.results.repack import Packed, repack
-from master.results.store import Intent, Store, remove_any
+from master.results.store import Intent, Store
 from master.targets.tags import Target, serves
+from master.text import one_line
 from protocol import key as keys
 from protocol.key import Key
 from protocol.result import NETWORK, OTHER_FILE, Result, WheelFile
@@ -91,7 +92,7 @@ class Recorder:
             job = self._job(builder, parsed)
             assert parsed is not None
         except RefusedError:
-            remove_any(folder)
+            files.remove(folder)
             raise
         target = Target(**{name: getattr(job, name) for name in Target.__dataclass_fields__})
         result, reason = results.read(folder, key, job.leased_at, now)
@@ -105,7 +106,7 @@ class Recorder:
                 f"the disk of the database {self._config.database.host} is full: make room there; "
                 f"the next round records {key}"
             ) from error
-        remove_any(folder)
+        files.remove(folder)
         self._store.forget(key)
         return recorded
 
@@ -359,11 +360,11 @@ class Recorder:
             }
         for folder in self._config.incoming.glob("*/*"):
             if (folder.parent.name, folder.name) not in waited:
-                remove_any(folder)
+                files.remove(folder)
 
 
 def _refused(error: Exception) -> Reason:
-    return Reason(Code.WHEEL_REFUSED, f"wheel refused: {line(str(error))}")
+    return Reason(Code.WHEEL_REFUSED, f"wheel refused: {one_line(str(error))}")
 
 
 def _no_room(error: OSError, state_dir: Path) -> Exception:

@@ -18,9 +18,9 @@ from zipfile import ZipInfo
 
 from packaging.utils import parse_wheel_filename
 
-from master.fleet.reported import line
 from master.results.refused import WheelRefusedError
 from master.results.verify import Wheel, digest, understood
+from master.text import one_line
 
 _HASHES = ("sha256", "sha384", "sha512")  # PEP 427: sha256 or better
 
@@ -96,7 +96,7 @@ def _wheel_file(wheel: Wheel) -> bytes:
     pure = str(wheel.headers.get("Root-Is-Purelib", "")).lower() == "true"
     lines = [
         "Wheel-Version: 1.0",
-        f"Generator: {line(str(wheel.headers.get('Generator', '')))}",
+        f"Generator: {one_line(str(wheel.headers.get('Generator', '')))}",
         f"Root-Is-Purelib: {str(pure).lower()}",
         *(f"Tag: {tag}" for tag in sorted(map(str, tags))),
         *([f"Build: {''.join(map(str, build))}"] if build else []),

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from master.fleet.reported import line
 from master.jobs.reasons import Code, Reason
 from master.results.refused import WheelRefusedError
 from master.results.verify import regular_file
+from master.text import one_line
 from protocol import result as results
 from protocol.result import Result
 
@@ -32,7 +32,7 @@ def read(
         if result.key != key:
             raise ValueError("it's of another job")
     except (WheelRefusedError, ValueError, RecursionError) as error:
-        words = f"result refused: result.json isn't as agreed: {line(str(error))}"
+        words = f"result refused: result.json isn't as agreed: {one_line(str(error))}"
         return Result(key, "failed", words, None, now, None), Reason(Code.RESULT_REFUSED, words)
     started_at = _possible(result.started_at, leased_at, now)
     finished_at = _possible(result.finished_at, leased_at, now) or now

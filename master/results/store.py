@@ -17,6 +17,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from master import files
 from master.config import Config
 
 METADATA_SUFFIX = ".metadata"
@@ -50,7 +51,7 @@ class Store:
         """Writes down that the wheel is coming. Raises OSError."""
         self._intents.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"project": intent.project, "filename": intent.filename})
-        _write(self._intents / f"{intent.key}.json", text.encode())
+        files.write(self._intents / f"{intent.key}.json", text.encode())
 
     def put(self, intent: Intent, wheel: Path, metadata: bytes) -> None:
         """Links the wheel in and writes its METADATA. Raises OSError.
@@ -60,13 +61,13 @@ class Store:
         target = self.path(intent.project, intent.filename)
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True)
-            _sync(self._store)
+            files.sync_folder(self._store)
         # On the web host another user serves it.
         wheel.chmod(0o644)
         with wheel.open("rb") as file:
             os.fsync(file.fileno())
         target.hardlink_to(wheel)
-        _write(_metadata(target), metadata)
+        files.write(_metadata(target), metadata)
 
     def intents(self) -> list[Intent]:
         """Those that were cut off, after removing what was never more than a start."""
@@ -77,14 +78,14 @@ class Store:
         keys = {intent.key for intent in found}
         for path in self._intents.glob("*"):
             if path.name.partition(".")[0] not in keys:
-                remove_any(path)
+                files.remove(path)
         return found
 
     def undo(self, intent: Intent) -> None:
         """Takes the wheel out again and forgets the intent."""
         target = self.path(intent.project, intent.filename)
         metadata = _metadata(target)
-        for path in (_new(metadata), metadata, target):
+        for path in (files.beside(metadata), metadata, target):
             path.unlink(missing_ok=True)
         if target.parent.is_dir() and not any(target.parent.iterdir()):
             target.parent.rmdir()
@@ -98,39 +99,3 @@ class Store:
 
 def _metadata(wheel: Path) -> Path:
     return wheel.with_name(wheel.name + METADATA_SUFFIX)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file so that after a power cut it's there whole or not at all."""
-    new = _new(path)
-    try:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.chmod(0o644)
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _new(path: Path) -> Path:
-    return path.with_name(path.name + ".new")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def remove_any(path: Path) -> None:
-    """A file, a folder with all in it, a link itself, or nothing."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -36,11 +36,11 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from master.fleet.reported import line
 from master.results import elf
 from master.results.archive import Archive
 from master.results.refused import WheelRefusedError
 from master.targets.tags import ANY, Target, is_pure, serves
+from master.text import one_line
 
 MAX_METADATA_BYTES = 4 << 20
 MAX_HEADER_LINES = 50_000
@@ -136,7 +136,7 @@ def understood() -> Iterator[None]:
         *(zipfile.BadZipFile, zlib.error, struct.error),
     ) as error:
         # What is parsed here is a stranger's, and so are the ways in which a parser can fail.
-        why = line(f"{type(error).__name__}: {error}")
+        why = one_line(f"{type(error).__name__}: {error}")
         raise WheelRefusedError(f"it can't be understood: {why}") from error
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from master.database.connection import Cursor
-from master.status.render import duration, plain
+from master.text import duration, one_line
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Site:
         environment.filters["size"] = size
         environment.filters["state_words"] = _STATE_WORDS.__getitem__
         environment.filters["quoted"] = quote
-        environment.filters["plain"] = plain
+        environment.filters["one_line"] = one_line
         return environment
 
 

@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from master import files
+
 PROJECT_FOLDERS = ("simple", "files", "project")
 
 
@@ -27,14 +29,7 @@ def write(root: Path, name: str, content: bytes, *, sync: bool = False) -> bool:
     if _content(path) == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = _beside(path)
-    with new.open("wb") as file:
-        file.write(content)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    new.chmod(0o644)
-    new.replace(path)
+    files.write(path, content, sync=sync)
     return True
 
 
@@ -48,7 +43,7 @@ def link(root: Path, name: str, source: Path) -> bool:
     if path.exists() and source.exists() and path.samefile(source):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = _beside(path)
+    new = files.beside(path)
     new.unlink(missing_ok=True)
     try:
         new.hardlink_to(source)
@@ -70,9 +65,9 @@ def unwanted(root: Path, project: str, wanted: Iterable[str]) -> list[str]:
         keep.update(str(parent) for parent in Path(name).parents)
     found: list[str] = []
     for folder in PROJECT_FOLDERS:
-        for place, folders, files in os.walk(root / folder / project, topdown=False):
+        for place, folders, names in os.walk(root / folder / project, topdown=False):
             within = Path(place).relative_to(root)
-            found.extend(str(within / name) for name in sorted([*files, *folders]))
+            found.extend(str(within / name) for name in sorted([*names, *folders]))
             if within.name == project:
                 found.append(str(within))
     return [name for name in found if name not in keep]
@@ -98,13 +93,9 @@ def count_folders(root: Path, name: str) -> int:
 
 
 def remove(root: Path, names: Iterable[str]) -> None:
-    """Remove files and empty folders; one that is gone already is fine."""
+    """Remove files and folders; one that is gone already is fine."""
     for name in names:
-        path = root / name
-        if path.is_dir() and not path.is_symlink():
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
+        files.remove(root / name)
 
 
 def _content(path: Path) -> bytes | None:
@@ -112,8 +103,3 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-
-
-def _beside(path: Path) -> Path:
-    # One name a file: a second attempt after a kill writes over the first one's leftover.
-    return path.with_name(f".{path.name}.new")

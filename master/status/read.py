@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
 from master.config import Config
 from master.database import connection as db
+from master.errors import FarmError
 from master.status.model import (
     Builder,
     Counts,
@@ -166,6 +167,10 @@ SELECT count(DISTINCT v.project_id)
 """
 
 
+class BadTimeError(FarmError):
+    """No time that can be compared with the farm's."""
+
+
 def read(
     conn: Connection,
     config: Config,
@@ -207,6 +212,17 @@ def read(
             ),
             run=None if since is None else _run(cursor, chosen, since, list(counts)),
         )
+
+
+def moment(text: str | None) -> datetime | None:
+    """The time that ISO 8601 writes so, with its time zone. Raises BadTimeError."""
+    try:
+        when = datetime.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise BadTimeError(f"{text!r} is not a valid time as ISO 8601 writes it") from error
+    if when is not None and when.tzinfo is None:
+        raise BadTimeError(f"{text!r} has no time zone, and must have one")
+    return when
 
 
 def _rows(cursor: Any, query: str, chosen: dict[str, Any] | None = None) -> list[Any]:

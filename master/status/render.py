@@ -2,57 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from master.fleet.leases import LONGEST_ROUND
 from master.status.model import Builder, Info, Note, Waiting
+from master.text import clock, count, duration, indent, one_line, table
 
 BUILDERS_SHOWN = 12
 FAILURES_SHOWN = 50
+SHORT = 200
+"""Characters of words in a column or a list."""
 HAPPENS = ("sync", "publish", "round")
 LONGEST_PUBLISH = timedelta(hours=2)
 """systemd ends a round that takes longer."""
 
 
-def duration(seconds: float) -> str:
-    """A duration for people, in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`."""
-    left = max(0, round(seconds))
-    if left >= 60 * 60:
-        left = round(left / 60) * 60
-    parts: list[str] = []
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, left = divmod(left, size)
-        if count or parts:
-            parts.append(f"{count} {name}" if count else "")
-        if len(parts) == 2:
-            break
-    return " ".join(part for part in parts if part) or "0 s"
-
-
-def plain(text: str, limit: int = 200) -> str:
-    """One line of what may be a stranger's text: no control characters, not too long."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """Rows with their columns aligned; those whose number is in right, to the right."""
-    numbers = set(right)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.rjust(width) if i in numbers else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def count(number: int, noun: str) -> str:
-    """`1 job`, `2 jobs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def facts(info: Info) -> dict[str, Any]:
+    """All of it as data, and what follows from it."""
+    data = asdict(info)
+    if info.run is not None:
+        data["run"] |= {
+            "outstanding": info.run.outstanding,
+            "eta_s": eta_s(info),
+            "done": not info.run.outstanding and not info.run.unpublished,
+            "stuck": standing_still(info),
+        }
+    return {**data, "trouble": trouble(info), "publishing_for_s": publishing_for_s(info)}
 
 
 def eta_s(info: Info) -> float | None:
@@ -97,20 +75,16 @@ def builder_text(builder: Builder, now: datetime) -> str:
         # Queued, or finished and not collected yet.
         doing = f"between two builds{queued}" if builder.queued else "idle"
     if builder.state == "refuses":
-        refusal = f"takes no jobs: {plain(builder.refuses or '', 500)}"
+        refusal = f"takes no jobs: {one_line(builder.refuses)}"
         return f"{refusal}; {doing}" if running else refusal
     return doing
-
-
-def clock(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def retry_text(waiting: Waiting) -> str:
     """When the next of these jobs is tried again, and why it wasn't built yet."""
     when = f"{waiting.retry_at.astimezone(UTC):%H:%M} UTC (try {waiting.tries})"
     which = "is tried again at" if waiting.jobs == 1 else "is the first to be tried again, at"
-    return f"{waiting.project} {waiting.version} {which} {when}: {plain(waiting.reason, 500)}"
+    return f"{waiting.project} {waiting.version} {which} {when}: {one_line(waiting.reason)}"
 
 
 def waiting_lines(info: Info) -> list[str]:
@@ -181,12 +155,12 @@ def trouble(info: Info) -> dict[str, str]:
         )
     paused = notes.get("claims_paused")
     if paused and paused.value:
-        lines["claims"] = plain(paused.value, 500)
+        lines["claims"] = one_line(paused.value)
     for what, success in (("sync", "sync"), ("publish", "publish"), ("collect", "round")):
         error = notes.get(f"last_{what}_error")
         good = notes.get(f"last_{success}")
         if error and error.value and (good is None or error.updated_at >= good.updated_at):
-            lines[what] = f"The last {what} failed {_ago(info, error)}: {plain(error.value, 500)}"
+            lines[what] = f"The last {what} failed {_ago(info, error)}: {one_line(error.value)}"
     return lines
 
 
@@ -263,7 +237,7 @@ def status(info: Info) -> list[str]:
     has_ended = began and any(end and end.updated_at >= began.updated_at for end in ends)
     if info.is_syncing and began and not has_ended:
         for_s = (info.now - began.updated_at).total_seconds()
-        happened.append(("syncing", f"for {duration(for_s)}: {plain(began.value)}"))
+        happened.append(("syncing", f"for {duration(for_s)}: {one_line(began.value, SHORT)}"))
     on_its_way_s = publishing_for_s(info)
     if on_its_way_s is not None:
         happened.append(("publishing", f"for {duration(on_its_way_s)}"))
@@ -291,7 +265,7 @@ def ignored(info: Info) -> list[str]:
     lines = []
     for project in info.ignored:
         lines.append(f"{project.project}: {project.count} of its versions and files can't be used")
-        lines += indent(plain(line) for line in project.lines)
+        lines += indent(one_line(line, SHORT) for line in project.lines)
         if project.count > len(project.lines):
             lines.append(f"  and {project.count - len(project.lines)} more")
     return lines
@@ -321,9 +295,8 @@ def summary(info: Info) -> list[str]:
     if run.failures:
         shown = run.failures[:FAILURES_SHOWN]
         lines += ["", "Failed, with the log on the project's page:"]
-        lines += indent(
-            table([(f"{f.project} {f.version}", f.target, plain(f.reason)) for f in shown])
-        )
+        failed = [(f"{f.project} {f.version}", f.target, one_line(f.reason, SHORT)) for f in shown]
+        lines += indent(table(failed))
         if len(run.failures) > len(shown):
             lines.append(f"  and {len(run.failures) - len(shown)} more")
     away = [b for b in info.builders if b.state in {"missing", "refuses"}]
@@ -338,7 +311,3 @@ def summary(info: Info) -> list[str]:
     else:
         end = f"Done and published in {elapsed}: {info.site_url}/simple/"
     return [*lines, "", end]
-
-
-def indent(lines: Iterable[str]) -> list[str]:
-    return [f"  {line}" for line in lines]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from master.database import connection as db
-from master.database.connection import Connection, Cursor
+from master.database.connection import Connection
 from master.errors import FarmError
 from master.targets import sql
 from master.targets.tags import Target
@@ -17,6 +17,21 @@ class UnknownTargetError(FarmError):
     """The farm doesn't build for it."""
 
 
+class MissingFactError(FarmError):
+    """A release of the inventory lacks a fact."""
+
+
+def check(facts: Iterable[Mapping[str, str]]) -> None:
+    """Raise MissingFactError for a target whose facts are not all there."""
+    for target in facts:
+        lacking = [fact for fact in FACTS if fact not in target]
+        if lacking:
+            raise MissingFactError(
+                f"the release {target.get('name')!r} has no {', '.join(lacking)}:"
+                " add what is missing to its file in playbooks/group_vars"
+            )
+
+
 def register(conn: Connection, facts: Iterable[Mapping[str, str]], *, check: bool) -> list[str]:
     """Makes the active targets those that are given, and returns the names of what changed.
 
@@ -24,18 +39,13 @@ def register(conn: Connection, facts: Iterable[Mapping[str, str]], *, check: boo
     With check, nothing is written.
     """
     rows = [{key: str(target[key]) for key in FACTS} for target in facts]
-    cursor: Cursor
-    with conn.cursor() as cursor:
-        changed: list[str] = []
+    changed: list[str] = []
+    with db.transaction(conn, dry_run=check) as cursor:
         for row in rows:
             cursor.execute(sql.UPSERT, row)
             changed += [found.name for found in cursor.fetchall()]
         cursor.execute(sql.RETIRE, {"names": [row["name"] for row in rows]})
         changed += [found.name for found in cursor.fetchall()]
-    if check:
-        conn.rollback()
-    else:
-        conn.commit()
     return sorted(changed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ from urllib3.util import Retry
 
 from master import names
 from master.errors import FarmError
-from master.fleet.reported import line
+from master.text import one_line
 
 USER_AGENT = "wheelyard/0.1 (wheel farm; +{contact})"
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two packets
@@ -122,6 +122,20 @@ class UpstreamProject:
     """Of the page, which grows with each change; None where the index gives none."""
     is_final: bool = False
     """That there is nothing is meant: it is quarantined (PEP 792), or deleted."""
+
+
+def from_plain(raw: Mapping[str, Any]) -> UpstreamProject:
+    """The project that asdict() made plain, with its times in ISO 8601."""
+
+    def file(one: Mapping[str, Any]) -> UpstreamFile:
+        when = one["uploaded_at"]
+        return UpstreamFile(**{**one, "uploaded_at": when and datetime.fromisoformat(when)})
+
+    versions = tuple(
+        UpstreamVersion(version["version"], tuple(file(one) for one in version["files"]))
+        for version in raw["versions"]
+    )
+    return UpstreamProject(**{**raw, "versions": versions})
 
 
 def best_sdist(files: Iterable[UpstreamFile]) -> UpstreamFile | None:
@@ -266,12 +280,12 @@ def _page(response: requests.Response, name: str) -> tuple[ProjectPage, list[str
     found = ProjectPage.from_json_data({**page, "files": readable}, response.url)
     found.last_serial = found.last_serial or response.headers.get("X-PyPI-Last-Serial")
     if names.project_name(found.project) != names.project_name(name):
-        raise ValueError(f"it is the page of {line(found.project, 60)}")
+        raise ValueError(f"it is the page of {one_line(found.project, 60)}")
     return found, unreadable
 
 
 def _filename(file: Any) -> str:
-    return line(file.get("filename") if isinstance(file, dict) else None, 100) or "a file"
+    return one_line(file.get("filename") if isinstance(file, dict) else None, 100) or "a file"
 
 
 def _short(error: Exception) -> str:
@@ -279,8 +293,8 @@ def _short(error: Exception) -> str:
     details = getattr(error, "errors", None)
     if isinstance(error, ValueError) and callable(details) and (first := details()):
         where = ".".join(str(part) for part in first[0]["loc"] if not isinstance(part, int))
-        return line(f"{where}: {first[0]['msg']}", 200)
-    return line(str(error), 200) or type(error).__name__
+        return one_line(f"{where}: {first[0]['msg']}", 200)
+    return one_line(str(error), 200) or type(error).__name__
 
 
 def _is_of_the_index(error: Exception) -> bool:
@@ -294,9 +308,10 @@ def _is_of_the_index(error: Exception) -> bool:
 
 def _cause(error: Exception) -> str:
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        wait = error.response.headers.get("Retry-After")
-        asks = f"; it asks to be left alone ({line(f'Retry-After: {wait}', 60)})" if wait else ""
-        return f"it answers {error.response.status_code} {line(error.response.reason, 60)}{asks}"
+        answer = error.response
+        wait = answer.headers.get("Retry-After")
+        asks = f"; it asks to be left alone (Retry-After: {one_line(wait, 46)})" if wait else ""
+        return f"it answers {answer.status_code} {one_line(answer.reason, 60)}{asks}"
     # requests wraps urllib3 wraps the socket's error, which alone says what is the matter.
     chain = list(_chain(error))
     for inner in chain:
@@ -311,7 +326,7 @@ def _cause(error: Exception) -> str:
             return inner.strerror
     if any(isinstance(inner, TooSlow) for inner in chain):
         return f"it doesn't answer within {TIMEOUT_S[1]:.0f} s"
-    return line(str(chain[-1]), 200) or type(chain[-1]).__name__
+    return one_line(str(chain[-1]), 200) or type(chain[-1]).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -338,13 +353,13 @@ def parse(name: str, page: ProjectPage, unreadable: Iterable[str] = ()) -> Upstr
         try:
             found[names.version_text(text)] = []
         except InvalidVersion:
-            ignored.append(f"version {line(text, 60)}: not a valid version (PEP 440)")
+            ignored.append(f"version {one_line(text, 60)}: not a valid version (PEP 440)")
     known = {Version(text) for text in found}
     for package in page.packages:
         try:
             file = _file(name, package, known)
         except _UnusableError as error:
-            ignored.append(f"{line(package.filename, 100)}: {error}")
+            ignored.append(f"{one_line(package.filename, 100)}: {error}")
             if package.url.startswith("http://"):
                 insecure.append(package.filename)
         else:
@@ -430,7 +445,7 @@ def _file(
         size_bytes=size if size is not None and 0 <= size <= _MAX_BYTES else None,
         uploaded_at=_time(package.upload_time),
         yanked=package.is_yanked,
-        yanked_reason=line(package.yanked_reason) or None,
+        yanked_reason=one_line(package.yanked_reason) or None,
         requires_python=_requires_python(package.requires_python),
     )
 

@@ -10,7 +10,7 @@ RETURNING project_id, followed
 
 # What its last pages were, and whether there is anything that this one could take away.
 KNOWN = """
-SELECT project_id, serial, empty_since,
+SELECT project_id, followed, serial, empty_since,
        EXISTS (SELECT FROM versions v WHERE v.project_id = p.project_id AND v.present) AS has_any,
        EXISTS (SELECT FROM versions v JOIN upstream_files f USING (version_id)
                 WHERE v.project_id = p.project_id AND f.present) AS has_files

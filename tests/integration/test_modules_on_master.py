@@ -70,30 +70,59 @@ def test_the_way_of_one_release(run: Run, farm: Farm) -> None:
         assert synced["changed"]
         assert (synced["projects"], synced["queued"], synced["failed"]) == (1, 2, 0)
         assert not run("pypi_sync", index)["changed"]
-    planned = run("build_plan", targets=["bookworm"])
-    assert planned["outstanding"] == {"bookworm": 1}
-    assert not planned["changed"]
-    claimed = run("build_claim", builders={"pi1": "bookworm"})
+    claimed = run("queue_claim", builders={"pi1": "bookworm"})
     assert claimed["changed"]
     (handout,) = claimed["handouts"]
     (job,) = handout["jobs"]
     farm.send("pi1", job["key"], Forge())
     checked = run(
-        "build_record",
+        "result_record",
         exchanges={"pi1": exchange(said(done=[job["key"]]))},
         _ansible_check_mode=True,
     )
     assert [one["key"] for one in checked["recorded"]] == [job["key"]]
     assert farm.rows("SELECT * FROM builds") == []
-    recorded = run("build_record", exchanges={"pi1": exchange(said(done=[job["key"]]))})
+    recorded = run("result_record", exchanges={"pi1": exchange(said(done=[job["key"]]))})
     assert recorded["changed"]
     assert recorded["recorded"][0]["filename"] == "demo-1.0-cp311-cp311-linux_armv7l.whl"
-    assert not run("build_record", exchanges={"pi1": exchange(said())})["changed"]
-    assert not run("build_claim", builders={"pi1": "bookworm"})["changed"]
-    assert run("build_plan", targets=["bookworm"])["outstanding"] == {"bookworm": 0}
-    named = run("build_plan", targets=["bookworm"], packages=["demo"])
+    assert not run("result_record", exchanges={"pi1": exchange(said())})["changed"]
+    assert not run("queue_claim", builders={"pi1": "bookworm"})["changed"]
+    named = run("job_request", targets=["bookworm"], packages=["demo"])
     assert named["already_built"] == ["demo==1.0 (bookworm)"]
     assert named["job_ids"] == []
+
+
+def test_what_is_asked_for_by_name_is_read_by_the_sync_and_queued_by_the_request(
+    run: Run, farm: Farm
+) -> None:
+    catalogue = Catalogue({"demo": [File("demo-1.0.tar.gz")], "new": [File("new-1.0.tar.gz")]})
+    packages = ["new", "nowhere"]
+
+    def ask(names: list[str], **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        synced = run("pypi_sync", index, packages=names, targets=["bookworm"], **more)
+        told = {name: synced[name] for name in ("unread", "pages")}
+        return synced, run("job_request", packages=names, targets=["bookworm"], **told, **more)
+
+    with Server(catalogue) as server:
+        index = {"pypi_url": server.url}
+        synced, asked = ask(packages)
+        assert list(synced["unread"]) == ["nowhere"]
+        assert asked["msg"].startswith(f"nothing is queued: the index {server.url} has no project")
+        # What is new of the others holds, and of what is followed nothing is queued.
+        assert farm.rows("SELECT name, followed FROM projects ORDER BY name") == [
+            ("demo", True),
+            ("new", False),
+        ]
+        assert farm.states() == {}
+        catalogue.projects["new"] += [File("new-1.1.tar.gz")]
+        _, asked = ask(["new==1.1"], _ansible_check_mode=True)
+        assert (asked["changed"], asked["queued"]) == (True, 1)
+        assert farm.value("SELECT count(*) FROM versions WHERE version = '1.1'") == 0
+        assert farm.states() == {}
+        synced, asked = ask(["new==1.1"])
+        assert (synced["changed"], synced["pages"], asked["queued"]) == (True, [], 1)
+    assert farm.states() == {"new 1.1": "pending"}
+    assert farm.states("trixie") == {}
 
 
 def test_a_partial_failure_is_counted_and_told_in_ten_lines(
@@ -128,9 +157,9 @@ def test_what_the_settings_no_longer_want_leaves_the_queue(run: Run, farm: Farm)
     with Server(Catalogue({"demo": files})) as server:
         index = {"pypi_url": server.url}
         run("pypi_sync", index)
-        fewer = run("build_plan", {"pypi_versions": 1}, targets=["bookworm"])
+        fewer = run("pypi_sync", {**index, "pypi_versions": 1}, targets=["bookworm"])
         assert fewer["changed"]
-        assert fewer["outstanding"] == {"bookworm": 1}
+        assert farm.states() == {"demo 2.0": "pending", "demo 1.0": "skipped"}
         assert set(farm.states("trixie").values()) == {"pending"}
         none = {**index, "pypi_projects": []}
         checked = run("pypi_sync", none, _ansible_check_mode=True)
@@ -171,11 +200,12 @@ def test_a_bare_database_is_migrated_and_check_mode_only_lists(run: Run, farm: F
 
 
 @pytest.mark.parametrize(
-    "name", ["schema_migrate", "pypi_sync", "build_plan", "build_claim", "build_record"]
+    "name", ["schema_migrate", "pypi_sync", "job_request", "queue_claim", "result_record"]
 )
 def test_a_database_that_is_off_is_named_with_cause_and_way_out(run: Run, name: str) -> None:
     database = {"host": "127.0.0.1", "port": 9, "name": "wheelyard", "sslrootcert": "/no/ca.crt"}
-    arguments: dict[str, Any] = {"exchanges": {}} if name == "build_record" else {}
+    needed: dict[str, Any] = {"result_record": {"exchanges": {}}, "job_request": {"packages": []}}
+    arguments = needed.get(name, {})
     message = run(name, {"database": database}, **arguments)["msg"]
     assert "wheelyard at 127.0.0.1:9 can't be reached" in message
     assert "Connection refused" in message
@@ -183,17 +213,17 @@ def test_a_database_that_is_off_is_named_with_cause_and_way_out(run: Run, name: 
 
 
 def test_settings_that_are_missing_or_wrong_are_named(run: Run) -> None:
-    message = run("build_claim", config_path="/nowhere/master.json")["msg"]
+    message = run("queue_claim", config_path="/nowhere/master.json")["msg"]
     assert "/nowhere/master.json can't be read (No such file or directory)" in message
     assert "ansible-playbook site.yml" in message
-    assert "pypi_versions is 0" in run("build_claim", {"pypi_versions": 0})["msg"]
+    assert "pypi_versions is 0" in run("queue_claim", {"pypi_versions": 0})["msg"]
 
 
 def test_what_the_farm_doesnt_build_for_is_named(run: Run, farm: Farm) -> None:
-    message = run("build_plan", targets=["jessie"])["msg"]
+    message = run("job_request", packages=["demo"], targets=["jessie"])["msg"]
     assert "doesn't build for jessie, but for bookworm, trixie" in message
     assert "jessie" in run("pypi_sync", targets=["jessie"])["msg"]
-    claimed = run("build_claim", builders={"pi9": "jessie"})
+    claimed = run("queue_claim", builders={"pi9": "jessie"})
     assert "pi9 would build for jessie" in claimed["left_out"]
 
 
@@ -218,17 +248,17 @@ def test_a_full_disk_is_said_by_claim_and_record(
 ) -> None:
     farm.sync(upstream("demo", "1.0"))
     pi1 = {"pi1": "bookworm"}
-    claimed = run("build_claim", {"min_free_bytes": 1 << 60}, builders=pi1)
+    claimed = run("queue_claim", {"min_free_bytes": 1 << 60}, builders=pi1)
     assert not claimed["changed"]
     assert "no jobs are handed out" in claimed["paused"]
-    (job,) = run("build_claim", builders=pi1)["handouts"][0]["jobs"]
+    (job,) = run("queue_claim", builders=pi1)["handouts"][0]["jobs"]
     farm.send("pi1", job["key"], Forge())
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    recorded = run("build_record", exchanges={"pi1": exchange(said(done=[job["key"]]))})
+    recorded = run("result_record", exchanges={"pi1": exchange(said(done=[job["key"]]))})
     assert recorded["failed"]
     assert "disk of the master is full" in recorded["msg"]
     assert farm.rows("SELECT * FROM builds") == []

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from master.jobs import planner
+from master.database import connection as db
+from master.jobs import request
 from master.site import queries
-from master.upstream import pypi
+from master.upstream import named, pypi
 from master.upstream.pypi import UpstreamProject
 from tests.support.farm import Farm, said, sdist, upstream
 from tests.support.index import Catalogue, File, Server
@@ -149,12 +150,10 @@ def test_a_withdrawn_wheel_covers_no_other_target(farm: Farm) -> None:
 def test_what_is_asked_for_by_name_is_built_from_the_new_sdist(farm: Farm) -> None:
     farm.sync(OLD)
     build(farm, Forge())
-    # As planning finds it that reads the index itself, without targets.
-    farm.rows("UPDATE upstream_files SET sha256 = %s", "b" * 64)
-    with farm.connect("sync") as conn, pypi.Index("http://127.0.0.1:9/", "x") as index:
-        outcome = planner.run(
-            conn, index, farm.config, targets=farm.targets[:1], packages=["demo"], now=farm.now
-        )
+    # As a sync leaves it that plans for no target.
+    farm.sync(OTHER_BYTES, targets=[])
+    with farm.connect("sync") as conn, db.transaction(conn) as cursor:
+        outcome = request.queue(cursor, ["demo"], {}, farm.targets[:1], farm.now)
     assert (outcome.queued, outcome.already_built) == (1, [])
     assert farm.states()["demo 1.0"] == "pending"
 
@@ -186,14 +185,9 @@ def test_a_project_that_no_sync_reads_is_rebuilt_by_who_looks_it_up(farm: Farm) 
 
         def ask(package: str) -> None:
             with farm.connect("sync") as conn:
-                planner.run(
-                    conn,
-                    index,
-                    farm.config,
-                    targets=farm.targets[:1],
-                    packages=[package],
-                    now=farm.now,
-                )
+                named.projects(conn, index, ["demo"], targets=farm.targets, now=farm.now)
+                with db.transaction(conn) as cursor:
+                    request.queue(cursor, [package], {}, farm.targets[:1], farm.now)
 
         ask("demo==1.0")
         build(farm, Forge())

@@ -1,4 +1,4 @@
-"""The module site_pages, as a task of the role publish runs it."""
+"""The module site_render, as a task of the role publish runs it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.master_module import MASTER_CODE
 from ansible.module_utils.testing import patch_module_args
 
-from library import site_pages
+from library import site_render
 from master.config import Config
 from tests.support.cluster import Cluster
 from tests.support.site import SiteFarm
@@ -41,7 +42,7 @@ def run(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> R
             patch_module_args({"config_path": str(path)} | arguments),
             pytest.raises(SystemExit),
         ):
-            site_pages.main()
+            site_render.main()
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         return result
 
@@ -114,8 +115,8 @@ def test_a_failure_is_kept_for_who_asks(run: Run, farm: SiteFarm) -> None:
 
 def test_a_master_that_is_not_there_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "can't be read" in run(config_path="/nowhere/master.json")["msg"]
-    monkeypatch.setattr(site_pages, "IMPORT_ERROR", ImportError("no module"))
-    assert "no provisioned master" in run()["msg"]
+    monkeypatch.setattr(MASTER_CODE, "missing", ImportError("no module"))
+    assert "not a provisioned master (no module)" in run()["msg"]
     assert "site.yml" in run()["msg"]
 
 

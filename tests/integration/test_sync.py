@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from master.database import connection as db
-from master.jobs import planner
+from master.jobs import request as jobs_request
 from master.site import publish
 from master.upstream import pypi, sync
+from master.upstream.project import Synced
 from tests.support.farm import START, Farm, said
 from tests.support.index import Catalogue, File, Server
 from tests.support.wheels import Forge
@@ -36,7 +37,7 @@ def run(
     followed: bool = True,
     max_loss: float | None = 0.1,
     check: bool = False,
-) -> dict[str, sync.Synced]:
+) -> dict[str, Synced]:
     with farm.connect("sync") as conn, pypi.Index(server.url, "https://farm.example") as index:
         if followed:
             sync.follow(conn, projects, targets=farm.targets, now=farm.now, check=check)
@@ -128,10 +129,8 @@ def test_what_was_named_or_leased_is_built_though_its_project_is_dropped(
 ) -> None:
     server.catalogue.projects["demo"] = [File(f"demo-{v}.tar.gz") for v in ("1.0", "2.0", "3.0")]
     run(farm, server, "demo")
-    with farm.connect("sync") as conn, pypi.Index(server.url, "x") as index:
-        planner.run(
-            conn, index, farm.config, targets=farm.targets, packages=["demo==1.0"], now=farm.now
-        )
+    with farm.connect("sync") as conn, db.transaction(conn) as cursor:
+        jobs_request.queue(cursor, ["demo==1.0"], {}, farm.targets, farm.now)
     named, leased, failed = farm.keys("pi1", {"pi1": "bookworm"})
     farm.send("pi1", failed)
     farm.gather(pi1=said(queued=[named, leased], done=[failed]))
@@ -316,10 +315,8 @@ def test_a_yanked_version_that_was_asked_for_waits_for_its_sdist(
     ]
     catalogue.projects["demo"] = files
     run(farm, server, "demo")
-    with farm.connect("sync") as conn, pypi.Index(server.url, "x") as index:
-        planner.run(
-            conn, index, farm.config, targets=farm.targets, packages=["demo==1.0"], now=farm.now
-        )
+    with farm.connect("sync") as conn, db.transaction(conn) as cursor:
+        jobs_request.queue(cursor, ["demo==1.0"], {}, farm.targets, farm.now)
     run(farm, server, "demo")
     assert farm.states() == {"demo 1.0": "pending"}
     catalogue.projects["demo"] = files[1:]

@@ -15,7 +15,7 @@ import pytest
 from master.database import connection as db
 from master.status import read, render
 from master.upstream import pypi, sync
-from master.upstream.sync import Synced
+from master.upstream.project import Synced
 from tests.support.farm import Farm
 from tests.support.index import JSON_TYPE, LOGIN_PAGE, Answer, Catalogue, File, Server
 

@@ -19,9 +19,9 @@ from master.results import collect, record
 from master.results.collect import Gathered
 from master.targets import registry
 from master.targets.tags import Target
-from master.upstream import sync
+from master.upstream import project
+from master.upstream.project import Synced
 from master.upstream.pypi import UpstreamFile, UpstreamProject, UpstreamVersion
-from master.upstream.sync import Synced
 from protocol import VERSION
 from tests.support.cluster import Cluster
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
@@ -87,10 +87,23 @@ class Farm:
     def value(self, statement: str, *values: Any) -> Any:
         return self.rows(statement, *values)[0][0]
 
-    def sync(self, project: UpstreamProject, newest: int | None = None) -> Synced:
+    def sync(
+        self,
+        upstream: UpstreamProject,
+        newest: int | None = None,
+        targets: Sequence[str] = ("bookworm", "trixie"),
+        *,
+        check: bool = False,
+    ) -> Synced:
         with self.connect("sync") as conn:
-            return sync.project(
-                conn, project, project.name, targets=self.targets, newest=newest, now=self.now
+            return project.store(
+                conn,
+                upstream,
+                upstream.name,
+                targets=[target for target in self.targets if target.name in targets],
+                newest=newest,
+                now=self.now,
+                check=check,
             )
 
     def states(self, target: str = "bookworm") -> dict[str, str]:

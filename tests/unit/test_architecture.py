@@ -51,3 +51,11 @@ def test_the_troubles_of_an_operator_are_messages_of_the_code() -> None:
     parts = [part.strip() for message in messages for part in message.split("…")]
     assert len(parts) > 30
     assert [part for part in parts if part not in code] == []
+
+
+def test_the_sync_alone_reads_the_index_and_jobs_are_planned_without_it() -> None:
+    sources = [*(ROOT / "library").glob("*.py"), *(ROOT / "master").rglob("*.py")]
+    readers = [path.name for path in sources if "pypi.Index(" in path.read_text()]
+    assert readers == ["pypi_sync.py"]
+    for path in (ROOT / "master/jobs").glob("*.py"):
+        assert "master.upstream" not in path.read_text(), path.name

@@ -76,7 +76,11 @@ def play_round(folder: Path, printed: dict[str, object]) -> list[str]:
         "gather_facts": False,
         "vars": {"ansible_python_interpreter": sys.executable},
         "tasks": [
-            {"build_record": {"exchanges": "{{ groups['contacted'] | round_exchanges(hostvars) }}"}}
+            {
+                "result_record": {
+                    "exchanges": "{{ groups['contacted'] | round_exchanges(hostvars) }}"
+                }
+            }
         ],
     }
     (folder / "play.yml").write_text(yaml.safe_dump([exchange, record]))
@@ -84,7 +88,7 @@ def play_round(folder: Path, printed: dict[str, object]) -> list[str]:
     (folder / "library/spool_exchange.py").write_text(
         (ROOT / "library/spool_exchange.py").read_text()
     )
-    (folder / "library/build_record.py").write_text(RECORD)
+    (folder / "library/result_record.py").write_text(RECORD)
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
         cwd=folder,

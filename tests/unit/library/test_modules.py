@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils import basic
+from ansible.plugins.loader import fragment_loader
+from ansible.utils.plugin_docs import get_docstring
 
 LIBRARY = Path(__file__).parents[3] / "library"
 MODULES = sorted(path.stem for path in LIBRARY.glob("[a-z]*.py"))
@@ -34,7 +36,10 @@ def specification(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def documentation(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(importlib.import_module(name).DOCUMENTATION)
+    """Its own, with the fragments that it names."""
+    document: dict[str, Any] = get_docstring(
+        str(LIBRARY / f"{name}.py"), fragment_loader, is_module=True
+    )[0]
     return document
 
 

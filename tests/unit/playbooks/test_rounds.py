@@ -139,7 +139,7 @@ def test_the_journal_has_what_modules_warn_of_and_no_more_than_it_can_take(tmp_p
 
 def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_path: Path) -> None:
     (play, *_) = yaml.safe_load((ROOT / "playbooks/round.yml").read_text())
-    fleet = play["tasks"][0]["build_claim"]["builders"]
+    fleet = play["tasks"][0]["queue_claim"]["builders"]
     say = {"ansible.builtin.debug": {"msg": fleet}}
     play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [say]}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from master.status import render
 from master.status.model import (
     Builder,
@@ -70,37 +68,6 @@ def run(unpublished: int = 0, failures: tuple[Failure, ...] = (), **left: Left) 
         results={"bookworm": TargetResult(3, len(failures), 0, 3, 250.0)},
         failures=failures,
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (45.4, "45 s"),
-        (60, "1 min"),
-        (200, "3 min 20 s"),
-        (3599.7, "1 h"),
-        (7500, "2 h 5 min"),
-        (86400 * 3 + 3600 * 4 + 120, "3 d 4 h"),
-        (86400, "1 d"),
-        (86400 + 60, "1 d"),
-        (-3, "0 s"),
-    ],
-)
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert render.duration(seconds) == text
-
-
-def test_text_of_strangers_is_one_printable_line() -> None:
-    assert render.plain("a\x1b[31m\n\tb\x9b c") == "a [31m b c"
-    assert len(render.plain("x" * 1000)) == 200
-
-
-def test_columns_are_aligned() -> None:
-    assert render.table([("target", "built"), ("trixie", "7")], right=[1]) == [
-        "target  built",
-        "trixie      7",
-    ]
 
 
 def test_status_shows_queue_builders_and_when_things_happened() -> None:

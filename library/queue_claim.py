@@ -4,22 +4,18 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: build_claim
+module: queue_claim
 short_description: Lease jobs to builders
 description:
   - Leases pending jobs to every builder whose spool is low, in one transaction for the whole
     fleet, and says what each builder is to be told in this round.
-  - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/fleet/claim.py).
-author:
-  - Wheelyard
+extends_documentation_fragment: master
 attributes:
   check_mode:
-    support: full
-    description: Says what would be handed out.
+    details: Says what would be handed out.
   diff_mode:
-    support: none
-    description: RV(handouts) says it.
+    details: RV(handouts) says it.
   idempotent:
     support: full
     description: A spool that is full gets no more.
@@ -30,15 +26,11 @@ options:
         and those that are missing here give their jobs back.
       - Without it, the builders are those that the database knows.
     type: dict
-  config_path:
-    description: The master's settings.
-    type: path
-    default: /etc/wheelyard/master.json
 """
 
 EXAMPLES = r"""
 - name: Lease jobs to every builder whose spool is low
-  build_claim:
+  queue_claim:
     builders:
       pi1: bookworm
       pi2: trixie
@@ -73,58 +65,23 @@ paused:
 """
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
-try:
-    from master import config as master_config
-    from master.database import connection as db
-    from master.errors import FarmError
+with MASTER_CODE:
     from master.fleet import claim
     from master.status import due
-except ImportError as missing:
-    IMPORT_ERROR: ImportError | None = missing
-else:
-    IMPORT_ERROR = None
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "builders": {"type": "dict"},
-            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
-        },
-        supports_check_mode=True,
-    )
-    if IMPORT_ERROR is not None:
-        module.fail_json(
-            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
-            " run ansible-playbook site.yml"
-        )
-    try:
-        config = master_config.load(module.params["config_path"])
-        with db.session(config, "queue") as conn:
-            claims = claim.claim(
-                conn,
-                config,
-                datetime.now(UTC),
-                module.params["builders"],
-                check=module.check_mode,
-            )
-            outdated = due.is_stale(conn, config, datetime.now(UTC))
-    except FarmError as error:
-        module.fail_json(msg=str(error))
+    module = MasterModule({"builders": {"type": "dict"}})
+    with module.session("queue") as (conn, config):
+        builders = module.params["builders"]
+        claims = claim.claim(conn, config, module.now, builders, check=module.check_mode)
+        outdated = due.is_stale(conn, config, module.now)
     for why in filter(None, (claims.paused, claims.left_out)):
         module.warn(why)
-    module.exit_json(
-        changed=claims.leased > 0,
-        handouts=[asdict(handout) for handout in claims.handouts],
-        leased=claims.leased,
-        outdated=outdated,
-        paused=claims.paused,
-        left_out=claims.left_out,
-    )
+    module.exit_json(changed=claims.leased > 0, outdated=outdated, **asdict(claims))
 
 
 if __name__ == "__main__":

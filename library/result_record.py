@@ -4,22 +4,18 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: build_record
+module: result_record
 short_description: Record what a round brought back
 description:
   - Takes note of each builder's report, ends the leases that were lost, verifies and records
     the results that stand in C(incoming/), and moves their wheels into the store.
-  - Runs on the master, as its user and with the Python of its environment.
   - The work is in C(master/fleet/leases.py) and C(master/results).
-author:
-  - Wheelyard
+extends_documentation_fragment: master
 attributes:
   check_mode:
-    support: full
-    description: Says which results would be recorded, without a look into them.
+    details: Says which results would be recorded, without a look into them.
   diff_mode:
-    support: none
-    description: RV(recorded) says it.
+    details: RV(recorded) says it.
   idempotent:
     support: full
     description: A result is recorded once.
@@ -32,15 +28,11 @@ options:
         that were handed over just before the report, as C(handed).
     type: dict
     required: true
-  config_path:
-    description: The master's settings.
-    type: path
-    default: /etc/wheelyard/master.json
 """
 
 EXAMPLES = r"""
 - name: Record what came back
-  build_record:
+  result_record:
     exchanges:
       pi1:
         report:
@@ -81,50 +73,23 @@ lost:
 """
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
-try:
-    from master import config as master_config
-    from master.database import connection as db
-    from master.errors import FarmError
+with MASTER_CODE:
     from master.results import collect
-except ImportError as missing:
-    IMPORT_ERROR: ImportError | None = missing
-else:
-    IMPORT_ERROR = None
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "exchanges": {"type": "dict", "required": True},
-            "config_path": {"type": "path", "default": "/etc/wheelyard/master.json"},
-        },
-        supports_check_mode=True,
-    )
-    if IMPORT_ERROR is not None:
-        module.fail_json(
-            msg=f"this host is no provisioned master ({IMPORT_ERROR}):"
-            " run ansible-playbook site.yml"
-        )
-    try:
-        config = master_config.load(module.params["config_path"])
-        with db.session(config, "queue") as conn:
-            gathered = collect.gather(
-                conn, config, module.params["exchanges"], datetime.now(UTC), check=module.check_mode
-            )
-    except FarmError as error:
-        module.fail_json(msg=str(error))
-    facts = {
-        "recorded": [asdict(one) for one in gathered.recorded],
-        "refused": [asdict(one) for one in gathered.refused],
-        "lost": [asdict(one) for one in gathered.lost],
-    }
+    module = MasterModule({"exchanges": {"type": "dict", "required": True}})
+    with module.session("queue") as (conn, config):
+        exchanges = module.params["exchanges"]
+        gathered = collect.gather(conn, config, exchanges, module.now, check=module.check_mode)
+    facts = asdict(gathered)
+    stopped = facts.pop("stopped")
     changed = any(facts.values())
-    if gathered.stopped:
-        module.fail_json(msg=gathered.stopped, changed=changed, **facts)
+    if stopped:
+        module.fail_json(msg=stopped, changed=changed, **facts)
     module.exit_json(changed=changed, **facts)
 
 
