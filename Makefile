@@ -19,7 +19,7 @@ help:
 	@echo "make test       prove everything: lint, units on two Pythons, integration, Molecule"
 	@echo "make unit       the units alone, in under two minutes"
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
-	@echo "make bench      measure what the machinery costs, on the fleet of make demo"
+	@echo "make bench      measure what the machinery costs, on the fleet of make demo; bench-database needs no fleet"
 	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
 	@echo "make lock       lock the newest versions of what requirements/*.in name"
 
@@ -99,6 +99,12 @@ molecule-single: venv
 .PHONY: bench
 bench: venv
 	ANSIBLE_DISPLAY_SKIPPED_HOSTS=false $(LAB) tests/bench/bench.yml
+	@$(MAKE) --no-print-directory bench-database
+
+.PHONY: bench-database
+bench-database: venv
+	@tools/debian-packages postgresql
+	python -m tests.bench.database
 
 # --- Away with it -----------------------------------------------------------------------------------------------------
 
