@@ -105,6 +105,12 @@ molecule-single: venv
 .PHONY: bench
 bench: venv bench-database
 	ANSIBLE_DISPLAY_SKIPPED_HOSTS=false $(LAB) tests/bench/bench.yml
+	@$(MAKE) --no-print-directory bench-database
+
+.PHONY: bench-database
+bench-database: venv
+	@tools/debian-packages postgresql
+	python -m tests.bench.database
 
 .PHONY: bench-database
 bench-database: venv
