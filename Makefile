@@ -103,14 +103,9 @@ molecule-single: venv
 	molecule test --no-command-borders --scenario-name single
 
 .PHONY: bench
-bench: venv bench-database
+bench: venv
 	ANSIBLE_DISPLAY_SKIPPED_HOSTS=false $(LAB) tests/bench/bench.yml
 	@$(MAKE) --no-print-directory bench-database
-
-.PHONY: bench-database
-bench-database: venv
-	@tools/debian-packages postgresql
-	python -m tests.bench.database
 
 .PHONY: bench-database
 bench-database: venv
