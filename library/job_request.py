@@ -74,7 +74,7 @@ with MASTER_CODE:
     from master.database import connection as db
     from master.jobs import request
     from master.targets import registry
-    from master.upstream import project, pypi
+    from master.upstream import model, project
 
 
 def main() -> None:
@@ -92,7 +92,7 @@ def main() -> None:
         db.hold(conn, db.Lock.SYNC)
         with db.transaction(conn, dry_run=module.check_mode) as cursor:
             for page in module.params["pages"]:
-                upstream = pypi.from_plain(page)
+                upstream = model.from_plain(page)
                 project.write(
                     cursor, upstream, None, targets=[], newest=None, now=module.now, followed=False
                 )

@@ -10,13 +10,13 @@ from master.database import connection as db
 from master.database.connection import Connection
 from master.targets.tags import Target
 from master.upstream import project, sql
+from master.upstream.model import UpstreamProject
 from master.upstream.project import OddProjectError
 from master.upstream.pypi import (
     Index,
     IndexUnreachableError,
     UnknownProjectError,
     UnreadablePageError,
-    UpstreamProject,
 )
 
 

@@ -16,7 +16,7 @@ from master.jobs import policy
 from master.targets.tags import Target
 from master.text import one_line
 from master.upstream import sql
-from master.upstream.pypi import UpstreamProject
+from master.upstream.model import UpstreamProject
 
 IGNORED_SHOWN = 10
 

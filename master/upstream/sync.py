@@ -20,6 +20,7 @@ from master.names import project_name
 from master.targets.tags import Target
 from master.text import count
 from master.upstream import project, sql
+from master.upstream.model import UpstreamProject
 from master.upstream.project import LossError, OddProjectError, Synced
 from master.upstream.pypi import (
     BadPageError,
@@ -27,7 +28,6 @@ from master.upstream.pypi import (
     IndexUnreachableError,
     UnknownProjectError,
     UnreadablePageError,
-    UpstreamProject,
 )
 
 UNREACHABLE_LIMIT = 3

@@ -12,7 +12,7 @@ import pytest
 from master.database import connection as db
 from master.jobs import request
 from master.jobs.policy import Planned
-from master.upstream import named, project, pypi
+from master.upstream import model, named, page, project, pypi
 from tests.support.farm import Farm, said, sdist, upstream
 from tests.support.index import LOGIN_PAGE, Answer, Catalogue, File, Server
 from tests.support.wheels import Forge
@@ -38,7 +38,7 @@ def plan(farm: Farm) -> Plan:
         with farm.connect("sync") as conn, db.transaction(conn, dry_run=check) as cursor:
             # As Ansible hands them on.
             for page in json.loads(json.dumps(pages, default=datetime.isoformat)):
-                read = pypi.from_plain(page)
+                read = model.from_plain(page)
                 project.write(
                     cursor, read, None, targets=[], newest=None, now=farm.now, followed=False
                 )
@@ -118,8 +118,8 @@ def test_what_is_out_of_the_queue_says_why_it_is_now(farm: Farm) -> None:
     assert farm.rows(reason) == [("not among the newest versions that the farm builds",)]
     assert farm.value("SELECT max(finished_at) FROM jobs") == finished
     # Trixie has a newer Python than bookworm.
-    young = pypi.UpstreamVersion("1.0", (sdist("demo", "1.0", requires_python=">=3.12"),))
-    farm.sync(pypi.UpstreamProject("demo", (young, *upstream("demo", "2.0").versions)))
+    young = model.UpstreamVersion("1.0", (sdist("demo", "1.0", requires_python=">=3.12"),))
+    farm.sync(model.UpstreamProject("demo", (young, *upstream("demo", "2.0").versions)))
     assert farm.rows(reason + " AND state = 'skipped'") == [("needs another Python",)]
     assert farm.states()["demo 1.0"] == "skipped"
     assert farm.states("trixie")["demo 1.0"] == "pending"
@@ -313,7 +313,7 @@ def test_what_waits_for_an_sdist_that_is_gone_is_skipped(farm: Farm) -> None:
 def test_odd_data_of_a_package_is_said_by_name(
     farm: Farm, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pypi, "_MAX_BYTES", 1 << 80)
+    monkeypatch.setattr(page, "_MAX_BYTES", 1 << 80)
     with (
         Server(Catalogue({"new": [File("new-1.0.tar.gz", size=1 << 70)]})) as server,
         pytest.raises(request.CannotBuildError, match="says of new can't be stored"),
@@ -383,11 +383,11 @@ def test_all_that_cant_be_built_is_named_at_once(farm: Farm, plan: Plan) -> None
 
 def test_a_zip_is_built_where_there_is_nothing_better(farm: Farm) -> None:
     zipped = sdist("demo", "1.0", filename="demo-1.0.zip", url="https://files.example/z")
-    both = pypi.UpstreamVersion("1.0", (zipped, sdist("demo", "1.0")))
-    alone = pypi.UpstreamVersion("1.0", (zipped,))
-    farm.sync(pypi.UpstreamProject("demo", (alone,)))
+    both = model.UpstreamVersion("1.0", (zipped, sdist("demo", "1.0")))
+    alone = model.UpstreamVersion("1.0", (zipped,))
+    farm.sync(model.UpstreamProject("demo", (alone,)))
     chosen = "SELECT filename FROM jobs JOIN upstream_files USING (upstream_file_id)"
     assert farm.value(chosen) == "demo-1.0.zip"
     # A better one comes before the job is taken.
-    farm.sync(pypi.UpstreamProject("demo", (both,)))
+    farm.sync(model.UpstreamProject("demo", (both,)))
     assert farm.value(chosen) == "demo-1.0.tar.gz"

@@ -9,8 +9,8 @@ import pytest
 from master.database import connection as db
 from master.jobs import request
 from master.site import queries
-from master.upstream import named, pypi
-from master.upstream.pypi import UpstreamProject
+from master.upstream import model, named, pypi
+from master.upstream.model import UpstreamProject
 from tests.support.farm import Farm, said, sdist, upstream
 from tests.support.index import Catalogue, File, Server
 from tests.support.wheels import Forge
@@ -25,7 +25,7 @@ OLD = upstream("demo", "1.0")
 OTHER_BYTES = upstream("demo", "1.0", sha256="b" * 64)
 OTHER_NAME = UpstreamProject(
     "demo",
-    (pypi.UpstreamVersion("1.0", (sdist("demo", "1.0", filename="demo-1.0.zip"),)),),
+    (model.UpstreamVersion("1.0", (sdist("demo", "1.0", filename="demo-1.0.zip"),)),),
 )
 
 
@@ -115,7 +115,7 @@ def test_another_sdist_beside_the_old_one_changes_nothing(farm: Farm) -> None:
     zipped = UpstreamProject("demo", OTHER_NAME.versions)
     farm.sync(zipped)
     build(farm, Forge())
-    both = pypi.UpstreamVersion("1.0", (*OLD.versions[0].files, *zipped.versions[0].files))
+    both = model.UpstreamVersion("1.0", (*OLD.versions[0].files, *zipped.versions[0].files))
     assert farm.sync(UpstreamProject("demo", (both,))).queued == 0
     assert offered(farm) == [WHEEL]
 
@@ -124,7 +124,7 @@ def test_a_deleted_sdist_without_another_leaves_the_wheel(farm: Farm) -> None:
     farm.sync(OLD)
     build(farm, Forge())
     wheel = sdist("demo", "1.0", kind="wheel", filename="demo-1.0-py3-none-any.whl")
-    alone = UpstreamProject("demo", (pypi.UpstreamVersion("1.0", (wheel,)),))
+    alone = UpstreamProject("demo", (model.UpstreamVersion("1.0", (wheel,)),))
     assert farm.sync(alone).lost == 0
     assert offered(farm) == [WHEEL]
     assert farm.states()["demo 1.0"] == "built"
@@ -221,7 +221,7 @@ def pure(farm: Farm) -> dict[str, str]:
 def with_wheel(filename: str) -> UpstreamProject:
     wheel = sdist("demo", "1.0", kind="wheel", filename=filename, sha256="c" * 64)
     files = (*OLD.versions[0].files, wheel)
-    return replace(OLD, versions=(pypi.UpstreamVersion("1.0", files),))
+    return replace(OLD, versions=(model.UpstreamVersion("1.0", files),))
 
 
 def test_a_pure_wheel_covers_the_other_targets(farm: Farm) -> None:

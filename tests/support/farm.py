@@ -20,8 +20,8 @@ from master.results.collect import Gathered
 from master.targets import registry
 from master.targets.tags import Target
 from master.upstream import project
+from master.upstream.model import UpstreamFile, UpstreamProject, UpstreamVersion
 from master.upstream.project import Synced
-from master.upstream.pypi import UpstreamFile, UpstreamProject, UpstreamVersion
 from protocol import VERSION
 from tests.support.cluster import Cluster
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
