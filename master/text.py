@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def one_line(words: object, longest: int = 500) -> str:
-    """What may be a stranger's words as one line of printable text; what is no text is empty."""
+    """What may be a stranger's words as one line of printable text; anything but text is empty."""
     text = words if isinstance(words, str) else ""
     # No more of it than shows: it can be as long as strangers like.
     printable = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])

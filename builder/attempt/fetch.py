@@ -29,7 +29,7 @@ _PAUSE_LONGEST_S = 600.0
 
 
 class FetchError(Exception):
-    """The sdist couldn't be had. `code` says what kept it for now; None stands for good."""
+    """The sdist couldn't be had. `code` says why it may be later; None, that it won't be."""
 
     def __init__(self, message: str, code: Optional[str]) -> None:
         super().__init__(message)

@@ -129,7 +129,7 @@ def _wanted(wheel: Path, scratch: Path, max_bytes: int) -> set[str]:
                             # Firmware, or what a test shall find broken: nothing loads it.
                             continue
                         raise InspectError(
-                            f"{item.filename:.200} in {wheel.name} is no sound ELF file: {error}"
+                            f"{item.filename:.200} in {wheel.name} is not a sound ELF file: {error}"
                         ) from error
             needed.update(found.needed)
             if len(needed) > _MAX_LIBRARIES:

@@ -80,7 +80,7 @@ class Reason:
 
 
 def plain(code: Code) -> Reason:
-    """Return the reason of which there is no more to say."""
+    """Return the reason that the words of its code say in full."""
     return Reason(code, WORDS[code])
 
 
@@ -97,7 +97,7 @@ def same_as(filename: str) -> Reason:
 def register(conn: Connection, *, check: bool) -> list[str]:
     """Write the codes into the database, and return those that were added or changed.
 
-    One that there is no longer stays: jobs and builds may refer to it. With check, nothing is
+    One that has left the table stays: jobs and builds may refer to it. With check, nothing is
     written.
     """
     with db.transaction(conn) as cursor:

@@ -178,14 +178,14 @@ def test_a_master_without_an_address_is_refused(farm: Farm) -> None:
     farm.inventory["master"]["hosts"]["boss"]["ansible_host"] = "boss.example.org"
     refused(
         farm,
-        "ansible_host of boss (master) is 'boss.example.org', which is no address",
+        "ansible_host of boss (master) is 'boss.example.org', which is not an address",
         limit="pi1",
     )
 
 
 def test_a_pi_without_an_address_is_refused(farm: Farm) -> None:
     del farm.releases["bookworm"]["hosts"]["pi1"]["ansible_host"]
-    refused(farm, "ansible_host of pi1 is 'pi1', which is no address")
+    refused(farm, "ansible_host of pi1 is 'pi1', which is not an address")
 
 
 @pytest.mark.parametrize("cause", ["missing", "empty"])

@@ -157,7 +157,7 @@ def test_no_archive_makes_the_inspection_fail_otherwise(tmp_path: Path, rootfs: 
 
 
 def test_a_broken_library_is_named(tmp_path: Path, rootfs: Rootfs) -> None:
-    with pytest.raises(apt.InspectError, match=r"a\.so in demo-.* is no sound ELF file"):
+    with pytest.raises(apt.InspectError, match=r"a\.so in demo-.* is not a sound ELF file"):
         look(tmp_path, rootfs, {"a.so": elf32(["libc.so.6"])[:90]})
 
 
