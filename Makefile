@@ -30,11 +30,11 @@ help:
 demo:
 	@$(STAGE) "Look what this machine lacks" $(PYTHON) -m lab.preflight
 	@$(STAGE) "Make the Python environment" $(MAKE) --no-print-directory venv
-	@$(QUIET) $(STAGE) "Boot the virtual fleet (the first time, its images take some six minutes)" $(LAB) playbooks/lab.yml
+	@$(QUIET) $(STAGE) "Boot the virtual fleet (the first time, its images take some six minutes)" $(LAB) lab/playbooks/lab.yml
 	@$(QUIET) $(STAGE) "Make the farm's secrets" $(LAB) playbooks/secrets.yml
 	@$(QUIET) $(STAGE) "Provision the farm: site.yml" $(LAB) site.yml
 	@$(QUIET) $(STAGE) "Build and publish: build.yml" $(LAB) build.yml
-	@ANSIBLE_DISPLAY_SKIPPED_HOSTS=false $(STAGE) "Install from the farm, on a user's Pi" $(LAB) playbooks/demo.yml
+	@ANSIBLE_DISPLAY_SKIPPED_HOSTS=false $(STAGE) "Install from the farm, on a user's Pi" $(LAB) lab/playbooks/demo.yml
 
 # --- The Python environment -------------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ unit: venv
 
 .PHONY: unit-other
 unit-other: venv
-	$(QUIET) $(LAB) playbooks/lab_tools.yml
+	$(QUIET) $(LAB) lab/playbooks/tools.yml
 	python -m tools.other_python tests/unit
 
 .PHONY: integration
@@ -92,13 +92,13 @@ integration: venv
 # What a run that was cut off has left is no ground to test on.
 .PHONY: molecule
 molecule: venv
-	@$(QUIET) $(LAB) playbooks/lab.yml -e lab_state=absent -e lab_name=test > /dev/null
+	@$(QUIET) $(LAB) lab/playbooks/lab.yml -e lab_state=absent -e lab_name=test > /dev/null
 	@molecule reset --all --exclude single > /dev/null
 	molecule test --no-command-borders --shared-state --scenario-name fleet --scenario-name faults
 
 .PHONY: molecule-single
 molecule-single: venv
-	@$(QUIET) $(LAB) playbooks/lab.yml -e lab_state=absent -e lab_name=test-single > /dev/null
+	@$(QUIET) $(LAB) lab/playbooks/lab.yml -e lab_state=absent -e lab_name=test-single > /dev/null
 	@molecule reset --scenario-name single > /dev/null
 	molecule test --no-command-borders --scenario-name single
 
@@ -119,7 +119,7 @@ clean:
 	@for state in $(wildcard /var/lib/wheelyard-lab/*/); do \
 	  $(MAKE) --no-print-directory venv && \
 	  $(QUIET) $(STAGE) "Remove the fleet $$(basename $$state)" \
-	    $(LAB) playbooks/lab.yml -e lab_state=absent -e lab_name=$$(basename $$state) || exit 1; \
+	    $(LAB) lab/playbooks/lab.yml -e lab_state=absent -e lab_name=$$(basename $$state) || exit 1; \
 	done
 	rm -rf .venv .ansible .mypy_cache .pytest_cache .ruff_cache /var/lib/wheelyard-lab
 

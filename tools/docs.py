@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "inventory/production/group_vars/all.yml"
 SETTINGS = ROOT / "docs/settings.md"
 # The operator's settings, in what a playbook gives to a role.
-_SETTING = re.compile(r"\b(?:farm_\w+|pypi_\w+|other_addresses)\b")
+_SETTING = re.compile(r"\bfarm_\w+")
 # Ansible's markup for code, values, options and return values.
 _MARKUP = re.compile(r"\b(?:C|V|O|RV)\(([^)]*)\)")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from lab import image, mirror
 
 CHECKOUT = Path(__file__).parent.parent
-CONTAINERS_CONF = CHECKOUT / "roles/lab_tools/files/containers.conf"
+CONTAINERS_CONF = CHECKOUT / "lab/roles/lab_tools/files/containers.conf"
 LOCK = CHECKOUT / "requirements/control.txt"
 CACHE = image.CACHE
 MINORS = (13, 12, 11)

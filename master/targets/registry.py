@@ -28,7 +28,7 @@ def check(facts: Iterable[Mapping[str, str]]) -> None:
         if lacking:
             raise MissingFactError(
                 f"the release {target.get('name')!r} has no {', '.join(lacking)}:"
-                " add what is missing to its file in playbooks/group_vars"
+                " add what is missing to its file in releases/"
             )
 
 

@@ -231,7 +231,7 @@ def _insecure(upstream: UpstreamProject) -> str | None:
     some = ", ".join([*upstream.insecure[:3], *(["…"] if len(upstream.insecure) > 3 else [])])
     return (
         f"files of {upstream.name} are left out ({some}), as their addresses aren't https and "
-        f"builders fetch from no others: see that pypi_url is an index that gives such addresses"
+        f"builders fetch from no others: set farm_pypi_url to an index that gives such addresses"
     )
 
 

@@ -100,8 +100,8 @@ class Index:
             raise BadPageError(
                 f"the index {self.url} answers for {name} with something that is not a page of an "
                 f"index (PEP 503, PEP 691), such as a proxy's login page: {page.short(error)}. "
-                f"Check that pypi_url is the address of its simple API, and what this host gets "
-                f"from it (curl {self.url}{name}/)"
+                f"Check that farm_pypi_url is the address of its simple API, and what this host "
+                f"gets from it (curl {self.url}{name}/)"
             ) from error
 
     def _response(self, name: str) -> requests.Response:
@@ -114,7 +114,7 @@ class Index:
         if response.status_code == requests.codes.not_found:
             raise UnknownProjectError(
                 f"the index {self.url} has no project {name}: correct the name, or take it out of "
-                f"pypi_projects if it was deleted"
+                f"farm_pypi_projects if it was deleted"
             )
         response.raise_for_status()
         return response

@@ -205,8 +205,8 @@ class _Losses:
         return (
             f"held back: by what the index {url} says, {sum(self.versions.values())} of the "
             f"{self._total} versions that the farm has would vanish ({some}{more}), and "
-            f"pypi_max_loss_percent is {100 * (self._max_loss or 0):g}: the farm keeps them. See "
-            f"what the index has of these projects; if it is right, run ansible-playbook "
+            f"farm_pypi_max_loss_percent is {100 * (self._max_loss or 0):g}: the farm keeps them. "
+            f"See what the index has of these projects; if it is right, run ansible-playbook "
             f"playbooks/sync.yml -e sync_accept_losses=true"
         )
 

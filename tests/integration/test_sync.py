@@ -387,7 +387,7 @@ def test_an_index_that_lacks_every_project_takes_none_off_the_site(
     done = run(farm, server, "a", "b")
     assert {synced.error for synced in done.values()} == {done["a"].error}
     assert "2 of the 2 versions that the farm has would vanish (a, b)" in (done["a"].error or "")
-    assert "pypi_max_loss_percent is 10" in (done["a"].error or "")
+    assert "farm_pypi_max_loss_percent is 10" in (done["a"].error or "")
     assert farm.rows("SELECT DISTINCT present FROM versions") == [(True,)]
     # Unless somebody says that it's right.
     run(farm, server, "a", "b", max_loss=None)

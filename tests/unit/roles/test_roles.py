@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROLES = sorted((Path(__file__).parents[3] / "roles").iterdir())
+ROOT = Path(__file__).parents[3]
+ROLES = sorted([*(ROOT / "roles").iterdir(), *(ROOT / "lab/roles").iterdir()])
 role_param = pytest.mark.parametrize("role", ROLES, ids=[role.name for role in ROLES])
 
 

@@ -21,8 +21,8 @@ FARM: dict[str, Any] = {
         "vars": {
             "farm_secrets_dir": "{{ inventory_dir }}/secrets",
             "farm_site_url": "https://wheels.example.org",
-            "pypi_projects": ["spidev", "ruamel.yaml"],
-            "pypi_versions": 1,
+            "farm_pypi_projects": ["spidev", "ruamel.yaml"],
+            "farm_pypi_versions": 1,
         }
     },
     "database": {"hosts": {"db": {"ansible_host": "2001:db8::10"}}},
@@ -134,8 +134,8 @@ def test_an_unknown_release_is_named(farm: Farm) -> None:
     farm.releases["sid"] = {"hosts": {"pi8": {}}}
     refused(
         farm,
-        "pi8 is in sid, and that is no known release: move it under one of bookworm, trixie in",
-        "playbooks/group_vars/sid.yml",
+        "pi8 is in sid, which is not a known release: move it under one of bookworm, trixie in",
+        "releases/sid.yml",
     )
 
 
@@ -154,14 +154,33 @@ def test_a_release_outside_of_builders_is_named(farm: Farm) -> None:
 
 
 def test_incomplete_facts_of_a_release_are_named(farm: Farm) -> None:
-    result = farm.validate("-e", '{"release": {"name": "bookworm"}}', "-l", "pi1")
-    assert result.returncode != 0
-    assert "group_vars/bookworm.yml: release lacks abi_tag, apt_packages," in result.stdout
+    farm.settings["farm_releases"] = {"bokworm": {"mirror": "http://mirror.example/"}}
+    refused(
+        farm,
+        "The release bokworm lacks abi_tag, interpreter_tag, pip, python_version, suite: add what "
+        "is missing to releases/bokworm.yml, or to farm_releases in",
+    )
+
+
+def test_a_release_may_be_described_in_the_inventory_alone(farm: Farm) -> None:
+    (pi2,) = farm.releases.pop("trixie")["hosts"].items()
+    farm.releases["sid"] = {"hosts": dict([pi2])}
+    farm.settings["farm_releases"] = {
+        "sid": {
+            "suite": "sid",
+            "python_version": "3.14",
+            "interpreter_tag": "cp314",
+            "abi_tag": "cp314",
+            "pip": {"version": "26.3", "sha256": "0" * 64},
+        }
+    }
+    result = farm.validate()
+    assert result.returncode == 0, result.stdout
 
 
 def test_a_name_that_is_no_host_name_is_refused(farm: Farm) -> None:
     farm.releases["bookworm"]["hosts"]["Pi_9"] = {}
-    refused(farm, "Pi_9 is no name for a Pi", "hosts.yml")
+    refused(farm, "Pi_9 is not a valid name of a Pi", "hosts.yml")
 
 
 def test_two_masters_are_refused(farm: Farm) -> None:
@@ -204,29 +223,29 @@ def test_a_secret_that_is_not_there_is_named(farm: Farm, cause: str) -> None:
 
 @pytest.mark.parametrize("value", ["http://index.example/simple/", "index.example", 7])
 def test_a_wrong_address_of_the_index_is_refused(farm: Farm, value: object) -> None:
-    farm.settings["pypi_url"] = value
-    refused(farm, f"pypi_url is '{value}': write it as https://HOST/simple/")
+    farm.settings["farm_pypi_url"] = value
+    refused(farm, f"farm_pypi_url is '{value}': write it as https://HOST/simple/")
 
 
 def test_an_address_of_an_index_may_be_given(farm: Farm) -> None:
-    farm.settings["pypi_url"] = "https://[2001:db8::1]:8080/simple/"
+    farm.settings["farm_pypi_url"] = "https://[2001:db8::1]:8080/simple/"
     assert farm.validate().returncode == 0
 
 
 def test_a_project_that_is_no_name_is_refused(farm: Farm) -> None:
-    farm.settings["pypi_projects"] = ["spidev", "lzo==1.0"]
-    refused(farm, "pypi_projects has 'lzo==1.0'", "-e packages=NAME==VERSION")
+    farm.settings["farm_pypi_projects"] = ["spidev", "lzo==1.0"]
+    refused(farm, "farm_pypi_projects has 'lzo==1.0'", "-e packages=NAME==VERSION")
 
 
 def test_projects_that_are_no_list_are_refused(farm: Farm) -> None:
-    farm.settings["pypi_projects"] = "spidev"
-    refused(farm, "pypi_projects is 'spidev', not a list")
+    farm.settings["farm_pypi_projects"] = "spidev"
+    refused(farm, "farm_pypi_projects is 'spidev', not a list")
 
 
 @pytest.mark.parametrize("value", [0, "newest", -1])
 def test_a_wrong_number_of_versions_is_refused(farm: Farm, value: object) -> None:
-    farm.settings["pypi_versions"] = value
-    refused(farm, f"pypi_versions is '{value}': it is either \"all\"")
+    farm.settings["farm_pypi_versions"] = value
+    refused(farm, f"farm_pypi_versions is '{value}': it is either \"all\"")
 
 
 def test_further_cas_are_files_with_names_of_their_own(
@@ -261,3 +280,8 @@ def test_an_address_in_place_of_the_sites_name_is_warned_of(farm: Farm, value: s
     assert result.returncode == 0, result.stdout
     assert f"farm_site_url is {value}, an address" in result.stdout
     assert "Write a name that leads to the web host" in result.stdout
+
+
+def test_a_setting_under_its_former_name_is_named(farm: Farm) -> None:
+    farm.settings["pypi_projects"] = farm.settings.pop("farm_pypi_projects")
+    refused(farm, "pypi_projects: no setting has this name any more. Write farm_pypi_… for pypi_…")
