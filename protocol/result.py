@@ -37,6 +37,21 @@ class WheelFile:
 
 
 @dataclass(frozen=True)
+class UnitResult:
+    """How the unit of a build ended, as systemd says it."""
+
+    result: str
+    """The word for it: systemd.exec(5), $SERVICE_RESULT."""
+    exit_status: int = 0
+    """Of pip, or the number of the signal that ended it."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether pip itself said that all is well."""
+        return self.result == "success"
+
+
+@dataclass(frozen=True)
 class Result:
     """How an attempt ended: a wheel and no reason, or a reason and no wheel."""
 

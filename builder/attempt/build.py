@@ -18,10 +18,10 @@ from builder.attempt import log as build_log
 from builder.config import Config
 from builder.libraries import apt
 from builder.libraries.rootfs import Rootfs
-from builder.sandbox.units import Outcome, UnitError
+from builder.sandbox.units import UnitError
 from builder.spool.held import Held
 from builder.spool.spool import Spool
-from protocol.result import NETWORK, Result, WheelFile
+from protocol.result import NETWORK, Result, UnitResult, WheelFile
 
 _UNPACKED_FACTOR = 8
 _MEMORY_OF_A_COMPILER = 512 << 20
@@ -32,7 +32,7 @@ class BuildUnits(Protocol):
     """What a build asks of systemd; see systemd.Units."""
 
     def start_root(self, key: str) -> None: ...
-    def build(self, key: str, timeout_s: Optional[float] = None) -> Outcome: ...
+    def build(self, key: str, timeout_s: Optional[float] = None) -> UnitResult: ...
     def is_building(self, key: str) -> bool: ...
     def end_processes(self, key: str) -> None: ...
     def remove(self, key: str) -> None: ...
@@ -184,7 +184,7 @@ class Builder:
         logger.info("%s: failed: %s", job.key, why)
         return None
 
-    def _finish(self, job: Held, place: Place, outcome: Outcome) -> None:
+    def _finish(self, job: Held, place: Place, outcome: UnitResult) -> None:
         """Put the result of an ended build into the spool; raises OSError on a full disk."""
         self.units.end_processes(job.key)
         log = build_log.trimmed(place.log, self.config.log_max_bytes)

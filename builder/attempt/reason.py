@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from typing import Optional
 
-from builder.sandbox.units import Outcome
+from protocol.result import UnitResult
 
 _LENGTH = 200
 _BLOCK_START = re.compile(r"\[\d+ lines? of output\]$")
@@ -46,7 +46,7 @@ _ECHO = re.compile(
 )
 
 
-def of(outcome: Outcome, log: str, limit_s: float) -> str:
+def of(outcome: UnitResult, log: str, limit_s: float) -> str:
     """Return why a build that ended with `outcome` failed, in at most 200 characters."""
     if outcome.result == "timeout":
         return f"timeout: not finished after {limit_s:.0f} s"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from dataclasses import dataclass
 
 from protocol import key as keys
+from protocol.result import UnitResult
 
 # systemd.exec(5): these statuses mean that systemd couldn't set up the process.
 _SETUP_STATUS = range(200, 246)
@@ -20,19 +20,6 @@ class UnitError(Exception):
     """A unit couldn't be started: this Pi's fault, never the package's."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How the build's unit ended: `result` is systemd's word (systemd.exec(5), $SERVICE_RESULT)."""
-
-    result: str
-    exit_status: int = 0
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether pip itself said that all is well."""
-        return self.result == "success"
-
-
 class Units:
     """Starts, waits for and stops the units of builds."""
 
@@ -42,7 +29,7 @@ class Units:
         self._systemctl("reset-failed", f"wheel-build@{keys.check(key)}.service", check=False)
         self._systemctl("start", f"wheel-root@{key}.service")
 
-    def build(self, key: str, timeout_s: float | None = None) -> Outcome:
+    def build(self, key: str, timeout_s: float | None = None) -> UnitResult:
         """Run the build, unless it runs or has ended already, and return how it ended.
 
         Raises UnitError when the sandbox couldn't be set up.
@@ -53,7 +40,7 @@ class Units:
             self._wait(key)
         elif not self._start(key, timeout_s):
             self._systemctl("stop", f"wheel-build@{key}.service")
-            return Outcome("timeout")
+            return UnitResult("timeout")
         return self.outcome(key)
 
     def _start(self, key: str, timeout_s: float | None) -> bool:
@@ -76,19 +63,19 @@ class Units:
         state = self._show(key)["ActiveState"]
         return state in ("activating", "active", "failed", "deactivating")
 
-    def outcome(self, key: str) -> Outcome:
+    def outcome(self, key: str) -> UnitResult:
         """Return how the build of `key` ended; raises UnitError when it never began."""
         state = self._show(key)
         result, status = state["Result"], int(state["ExecMainStatus"] or 0)
         if state["ActiveState"] == "active":
-            return Outcome("success")
+            return UnitResult("success")
         setup = result == "exit-code" and status in _SETUP_STATUS
         if state["ActiveState"] != "failed" or setup or result == "resources":
             raise UnitError(
                 f"wheel-build@{key}.service couldn't start: it is {state['ActiveState']}, result "
                 f"{result}, status {status}; see journalctl -u wheel-build@{key}"
             )
-        return Outcome(result, status)
+        return UnitResult(result, status)
 
     def _show(self, key: str) -> dict[str, str]:
         answer = self._systemctl(

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from builder.config import Config, Release
-from builder.sandbox.units import Outcome, UnitError
+from builder.sandbox.units import UnitError
 from protocol.job import Job, Sdist
+from protocol.result import UnitResult
 
 RELEASE = Release(
     name="bookworm",
@@ -106,9 +107,9 @@ def write_wheel(path: Path, members: dict[str, bytes]) -> None:
 class FakeUnits:
     """Stands in for systemd: a "build" is a function that is given the build's folder."""
 
-    def __init__(self, work: Path, build: Callable[[Path], Outcome] | None = None) -> None:
+    def __init__(self, work: Path, build: Callable[[Path], UnitResult] | None = None) -> None:
         self.work = work
-        self.act = build or (lambda _: Outcome("success"))
+        self.act = build or (lambda _: UnitResult("success"))
         self.refuses_root = ""
         self.under_way: set[str] = set()
         self.calls: list[str] = []
@@ -121,7 +122,7 @@ class FakeUnits:
             (self.work / key / name).mkdir(parents=True)
         (self.work / key / "log").touch()
 
-    def build(self, key: str, timeout_s: float | None = None) -> Outcome:  # noqa: ARG002 -- systemd.Units has it
+    def build(self, key: str, timeout_s: float | None = None) -> UnitResult:  # noqa: ARG002 -- systemd.Units has it
         self.calls.append(f"build {key}")
         return self.act(self.work / key)
 

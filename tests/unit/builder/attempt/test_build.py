@@ -15,14 +15,15 @@ import pytest
 from builder import files
 from builder.attempt import fetch, output
 from builder.attempt.build import Builder
-from builder.sandbox.units import Outcome, UnitError
+from builder.sandbox.units import UnitError
 from builder.spool.held import Held
 from builder.spool.spool import Spool
+from protocol.result import UnitResult
 from tests.support.builder import FakeUnits, config, elf32, job, write_wheel
 
 KEY = "bookworm-1-1"
 NAME = "demo-1.0-cp311-cp311-linux_armv7l.whl"
-Act = Callable[[Path], Outcome]
+Act = Callable[[Path], UnitResult]
 
 
 class Bench:
@@ -57,18 +58,18 @@ class Bench:
         return only
 
 
-def good_build(folder: Path) -> Outcome:
+def good_build(folder: Path) -> UnitResult:
     (folder / "log").write_text("built\n")
     write_wheel(folder / "out" / NAME, {"demo.so": elf32(["libc.so.6", "libnone.so.1"])})
-    return Outcome("success")
+    return UnitResult("success")
 
 
-def failed_build(folder: Path) -> Outcome:
+def failed_build(folder: Path) -> UnitResult:
     (folder / "log").write_text("x.c:1:1: fatal error: a.h: No such file or directory\n")
-    return Outcome("exit-code", 1)
+    return UnitResult("exit-code", 1)
 
 
-def no_sandbox(_: Path) -> Outcome:
+def no_sandbox(_: Path) -> UnitResult:
     raise UnitError("status 226")
 
 
@@ -111,7 +112,7 @@ def test_what_a_build_left_running_is_ended_before_its_files_are_read(tmp_path: 
 def test_the_sandbox_is_told_its_sdist_and_nothing_else(tmp_path: Path) -> None:
     seen = []
 
-    def look(folder: Path) -> Outcome:
+    def look(folder: Path) -> UnitResult:
         seen.extend((folder / "in" / "build.env").read_text().splitlines())
         return failed_build(folder)
 
@@ -136,7 +137,7 @@ def test_a_failed_build_is_a_result_with_its_log(tmp_path: Path) -> None:
 
 
 def test_a_build_that_leaves_no_sound_wheel_has_failed(tmp_path: Path) -> None:
-    def two(folder: Path) -> Outcome:
+    def two(folder: Path) -> UnitResult:
         (folder / "out" / "other.whl").touch()
         return good_build(folder)
 
@@ -149,7 +150,7 @@ def test_a_build_that_leaves_no_sound_wheel_has_failed(tmp_path: Path) -> None:
 def broken(method: int, at: bytes, offset: int, new: bytes) -> Act:
     """A build whose wheel has `new` at `offset` from the first `at`."""
 
-    def act(folder: Path) -> Outcome:
+    def act(folder: Path) -> UnitResult:
         good_build(folder)
         path = folder / "out" / NAME
         with zipfile.ZipFile(path, "w", method) as archive:
@@ -158,18 +159,18 @@ def broken(method: int, at: bytes, offset: int, new: bytes) -> Act:
         start = raw.index(at) + offset
         raw[start : start + len(new)] = new
         path.write_bytes(raw)
-        return Outcome("success")
+        return UnitResult("success")
 
     return act
 
 
-def closed_folder(folder: Path) -> Outcome:
+def closed_folder(folder: Path) -> UnitResult:
     good_build(folder)
     (folder / "out" / NAME).unlink()
     (folder / "out").rmdir()
     # Stands for mode 0, which holds off anybody but root: the folder can't be opened.
     (folder / "out").symlink_to("in")
-    return Outcome("success")
+    return UnitResult("success")
 
 
 _CENTRAL, _END = b"PK\1\2", b"PK\5\6"

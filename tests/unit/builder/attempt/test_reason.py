@@ -9,10 +9,10 @@ import pytest
 
 from builder.attempt import reason
 from builder.config import Config
-from builder.sandbox.units import Outcome
+from protocol.result import UnitResult
 
 LOGS = Path(__file__).parents[3] / "fixtures" / "pip_logs"
-FAILED = Outcome("exit-code", 1)
+FAILED = UnitResult("exit-code", 1)
 
 REAL = {
     "missing_header": "fatal error: cups/http.h: No such file or directory",
@@ -86,18 +86,21 @@ def test_a_build_tool_s_word_is_found(log: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "says"),
     [
-        (Outcome("timeout"), "timeout: not finished after 600 s"),
-        (Outcome("oom-kill", 9), "out of memory: the build needed more than the sandbox may have"),
-        (Outcome("signal", 25), "killed by SIGXFSZ (a file grew beyond the sandbox's limit)"),
+        (UnitResult("timeout"), "timeout: not finished after 600 s"),
         (
-            Outcome("core-dump", 31),
+            UnitResult("oom-kill", 9),
+            "out of memory: the build needed more than the sandbox may have",
+        ),
+        (UnitResult("signal", 25), "killed by SIGXFSZ (a file grew beyond the sandbox's limit)"),
+        (
+            UnitResult("core-dump", 31),
             "killed by SIGSYS (it made a system call that the sandbox forbids)",
         ),
-        (Outcome("signal", 9), "killed by SIGKILL"),
-        (Outcome("signal", 99), "killed by signal 99"),
+        (UnitResult("signal", 9), "killed by SIGKILL"),
+        (UnitResult("signal", 99), "killed by signal 99"),
     ],
 )
-def test_what_systemd_says_comes_first(outcome: Outcome, says: str) -> None:
+def test_what_systemd_says_comes_first(outcome: UnitResult, says: str) -> None:
     assert reason.of(outcome, "ERROR: something", 600.0) == says
 
 

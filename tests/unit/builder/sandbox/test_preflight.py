@@ -14,9 +14,8 @@ from builder import service as serve
 from builder.attempt import fetch
 from builder.sandbox import preflight
 from builder.sandbox.preflight import Preflight
-from builder.sandbox.units import Outcome
 from builder.spool import reconcile, status
-from protocol.result import NETWORK
+from protocol.result import NETWORK, UnitResult
 from tests.support.builder import RELEASE, FakeUnits, config, job, write_wheel
 
 GOOD: dict[str, Any] = {
@@ -41,11 +40,11 @@ class Pi:
         (self.config.rootfs / "var/lib/dpkg/status").touch()
         self.units = FakeUnits(self.config.work_dir, self.trial)
         self.facts = dict(GOOD)
-        self.outcome = Outcome("success")
+        self.outcome = UnitResult("success")
         self.now = 0.0
         self.preflight = Preflight(self.config, self.units, clock=lambda: self.now)
 
-    def trial(self, folder: Path) -> Outcome:
+    def trial(self, folder: Path) -> UnitResult:
         with tarfile.open(folder / "in" / "trial-0.tar.gz") as archive:
             assert "trial-0/trial_backend.py" in archive.getnames()
         (folder / "log").write_text("error: no compiler\n")
@@ -105,7 +104,7 @@ def test_a_builder_that_refuses_tries_again_now_and_then(pi: Pi) -> None:
 
 
 def test_a_trial_that_fails_tells_why(pi: Pi) -> None:
-    pi.outcome = Outcome("exit-code", 1)
+    pi.outcome = UnitResult("exit-code", 1)
     assert pi.preflight.refusal() == "the trial build failed: error: no compiler"
     pi.units.refuses_root = "no overlay"
     assert pi.preflight.refusal(again=True) == "the trial build can't be made: no overlay"

@@ -10,8 +10,9 @@ import pytest
 
 from builder import config as settings
 from builder.sandbox import overlay, units
-from builder.sandbox.units import Outcome, UnitError, Units
+from builder.sandbox.units import UnitError, Units
 from protocol import MessageError
+from protocol.result import UnitResult
 from tests.support.builder import config
 
 ROOT = Path(__file__).parents[4]
@@ -59,15 +60,15 @@ def starts(systemctl: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("active", "result", "status", "outcome"),
     [
-        ("active", "success", 0, Outcome("success", 0)),
-        ("failed", "exit-code", 1, Outcome("exit-code", 1)),
-        ("failed", "timeout", 15, Outcome("timeout", 15)),
-        ("failed", "oom-kill", 9, Outcome("oom-kill", 9)),
-        ("failed", "core-dump", 11, Outcome("core-dump", 11)),
+        ("active", "success", 0, UnitResult("success", 0)),
+        ("failed", "exit-code", 1, UnitResult("exit-code", 1)),
+        ("failed", "timeout", 15, UnitResult("timeout", 15)),
+        ("failed", "oom-kill", 9, UnitResult("oom-kill", 9)),
+        ("failed", "core-dump", 11, UnitResult("core-dump", 11)),
     ],
 )
 def test_the_build_s_end_is_what_systemd_says(
-    systemctl: Path, active: str, result: str, status: int, outcome: Outcome
+    systemctl: Path, active: str, result: str, status: int, outcome: UnitResult
 ) -> None:
     says(systemctl, "inactive", "success", 0)
     says(systemctl, active, result, status, name="ended")
@@ -91,7 +92,7 @@ def test_a_sandbox_that_was_not_set_up_is_the_pi_s_fault(
 def test_a_trial_s_own_time_limit_stops_it(systemctl: Path) -> None:
     says(systemctl, "inactive", "success", 0)
     (systemctl / "tenths").write_text("9")
-    assert Units().build(KEY, 0.05) == Outcome("timeout")
+    assert Units().build(KEY, 0.05) == UnitResult("timeout")
     calls = (systemctl / "calls").read_text().splitlines()
     assert calls[-1] == f"--no-ask-password stop wheel-build@{KEY}.service"
 
@@ -99,13 +100,13 @@ def test_a_trial_s_own_time_limit_stops_it(systemctl: Path) -> None:
 @pytest.mark.parametrize(
     ("result", "status", "outcome"),
     [
-        ("exit-code", 1, Outcome("exit-code", 1)),
-        ("oom-kill", 9, Outcome("oom-kill", 9)),
-        ("signal", 15, Outcome("signal", 15)),
+        ("exit-code", 1, UnitResult("exit-code", 1)),
+        ("oom-kill", 9, UnitResult("oom-kill", 9)),
+        ("signal", 15, UnitResult("signal", 15)),
     ],
 )
 def test_a_build_that_failed_while_nobody_looked_is_not_begun_again(
-    systemctl: Path, result: str, status: int, outcome: Outcome
+    systemctl: Path, result: str, status: int, outcome: UnitResult
 ) -> None:
     says(systemctl, "failed", result, status)
     assert Units().build(KEY) == outcome
@@ -119,7 +120,7 @@ def test_a_build_under_way_is_waited_for_and_not_begun_again(
     monkeypatch.setattr(units, "_POLL_S", 0.0)
     says(systemctl, active, "success", 0)
     says(systemctl, "failed", "exit-code", 1, name="later")
-    assert Units().build(KEY) == Outcome("exit-code", 1)
+    assert Units().build(KEY) == UnitResult("exit-code", 1)
     assert starts(systemctl) == []
 
 
