@@ -51,8 +51,8 @@ class Config:
     sdist_max_bytes: int = 1 << 30
     wheel_max_bytes: int = 1 << 30
     log_max_bytes: int = MAX_LOG_BYTES
-    # wheel-build@ has it from the role; this is for words alone.
-    build_timeout_s: float = 10800.0
+    # wheel-build@ has it from the role; this is for the master to know.
+    build_timeout_s: int = 10800
     fetch_timeout_s: float = 600.0
     interruptions_max: int = 3
     # Addresses of this farm that a build must not reach; the trial build tries them.

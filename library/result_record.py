@@ -36,7 +36,7 @@ EXAMPLES = r"""
     exchanges:
       pi1:
         report:
-          protocol: 2
+          protocol: 3
           queued: []
           running: []
           done:

@@ -7,7 +7,7 @@ site.yml has brought both to one.
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Raised with each change that the other side must know. Messages of version 1 don't say theirs."""
 
 

@@ -50,15 +50,19 @@ class UnitResult:
         """Whether pip itself said that all is well."""
         return self.result == "success"
 
+    def __str__(self) -> str:
+        return f"{self.result}, status {self.exit_status}"
+
 
 @dataclass(frozen=True)
 class Result:
-    """How an attempt ended: a wheel and no reason, or a reason and no wheel."""
+    """How an attempt ended: a wheel, or the reason of its failure, or the unit that failed."""
 
     key: str
     status: str
     """built or failed."""
     reason: Optional[str]
+    """Why it failed, if the Pi knows it without reading the log."""
     started_at: Optional[datetime]
     finished_at: Optional[datetime]
     duration_s: Optional[float]
@@ -66,6 +70,10 @@ class Result:
     apt_packages: tuple[str, ...] = ()
     fetch: Optional[str] = None
     """What kept the sdist, if that is why it failed: one of FETCH_CODES."""
+    unit: Optional[UnitResult] = None
+    """How the build ended, if it failed and the log says why."""
+    timeout_s: int = 0
+    """For how long a build may run on that Pi."""
 
 
 def parse(document: object) -> Result:
@@ -89,16 +97,21 @@ def parse(document: object) -> Result:
         raise MessageError("apt_packages is not a list")
     good = {p for p in packages if isinstance(p, str) and _APT_PACKAGE.fullmatch(p)}
     fetch = said.get("fetch")
+    words = fields.one_line(said.get("reason"))
+    unit = None if built or words else _unit(said.get("unit"))
+    reason = None if built or unit else words or "no reason given"
     return Result(
         key=key.check(fields.text(said.get("key"), "key")),
         status=status,
-        reason=None if built else fields.one_line(said.get("reason")) or "no reason given",
+        reason=reason,
         started_at=fields.time(said.get("started_at")),
         finished_at=fields.time(said.get("finished_at")),
         duration_s=_duration(said.get("duration_s")),
         wheel=_wheel(fields.mapping(said.get("wheel"), "wheel")) if built else None,
         apt_packages=tuple(sorted(good)[:MAX_APT_PACKAGES]),
-        fetch=None if built else next((code for code in FETCH_CODES if code == fetch), None),
+        fetch=next((code for code in FETCH_CODES if reason and code == fetch), None),
+        unit=unit,
+        timeout_s=fields.integer(said.get("timeout_s", 0), "timeout_s"),
     )
 
 
@@ -110,6 +123,17 @@ def _wheel(document: Mapping[str, Any]) -> WheelFile:
     if not _SHA256.fullmatch(sha256):
         raise MessageError("the wheel's SHA-256 is not a valid one")
     return WheelFile(filename, fields.integer(document.get("size_bytes"), "its size"), sha256)
+
+
+def _unit(raw: object) -> Optional[UnitResult]:
+    """Return how the unit ended; versions 1 and 2 say it in the reason's words."""
+    if raw is None:
+        return None
+    document = fields.mapping(raw, "unit")
+    return UnitResult(
+        fields.text(document.get("result"), "its result"),
+        fields.integer(document.get("exit_status"), "its exit status"),
+    )
 
 
 def _duration(raw: object) -> Optional[float]:

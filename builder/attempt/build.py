@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Optional, Protocol
 
 from builder import files
-from builder.attempt import fetch, output, reason
+from builder.attempt import fetch, output
 from builder.attempt import log as build_log
 from builder.config import Config
 from builder.libraries import apt
@@ -189,6 +189,7 @@ class Builder:
         self.units.end_processes(job.key)
         log = build_log.trimmed(place.log, self.config.log_max_bytes)
         why: Optional[str] = None
+        unit: Optional[UnitResult] = None
         taken: Optional[WheelFile] = None
         copy = self.spool.tmp / f"{job.key}.whl"
         found = apt.Needs((), ())
@@ -210,20 +211,22 @@ class Builder:
                 copy.unlink(missing_ok=True)
                 raise
         else:
-            why = reason.of(outcome, log.decode("utf-8", "replace"), self.config.build_timeout_s)
+            unit = outcome
         result = self._result(
             job,
             "failed" if taken is None else "built",
             why,
             wheel=taken,
             apt_packages=found.apt_packages,
+            unit=unit,
         )
         try:
             self.spool.finish(result, log, copy if taken else None)
         except OSError:
             copy.unlink(missing_ok=True)
             raise
-        logger.info("%s: %s in %.0f s %s", job.key, result.status, result.duration_s, why or "")
+        ended = why or unit or ""
+        logger.info("%s: %s in %.0f s %s", job.key, result.status, result.duration_s, ended)
 
     def _result(
         self,
@@ -234,6 +237,7 @@ class Builder:
         wheel: Optional[WheelFile] = None,
         apt_packages: tuple[str, ...] = (),
         fetch: Optional[str] = None,
+        unit: Optional[UnitResult] = None,
     ) -> Result:
         now = self.clock()
         started = job.started_at if job.started_at is not None else now
@@ -248,6 +252,8 @@ class Builder:
             wheel=wheel,
             apt_packages=apt_packages,
             fetch=fetch,
+            unit=unit,
+            timeout_s=self.config.build_timeout_s,
         )
 
 

@@ -21,14 +21,16 @@ from typing import Any, Optional
 
 from builder import __version__, files
 from builder.attempt import log as build_log
-from builder.attempt import output, reason
+from builder.attempt import output
 from builder.attempt.build import BuildUnits, Place, memory_bytes
 from builder.config import Config, Release
 from builder.sandbox.units import UnitError
+from protocol import fields
 
 TRIAL_KEY = "trial-0-0"
 _SDIST = "trial-0.tar.gz"
 _TRIAL_LIMIT_S = 600.0
+_LOG_SHOWN_BYTES = 400
 _SSH_PORT = 22
 _PROBES_MAX = 20
 _AGAIN_S = 600.0
@@ -188,8 +190,8 @@ class Preflight:
             self.units.end_processes(TRIAL_KEY)
             if not outcome.succeeded:
                 log = build_log.trimmed(place.log, self.config.log_max_bytes)
-                why = reason.of(outcome, log.decode("utf-8", "replace"), _TRIAL_LIMIT_S)
-                return Verdict(fingerprint, f"the trial build failed: {why}", {})
+                end = fields.one_line(log[-_LOG_SHOWN_BYTES:].decode("utf-8", "replace"))
+                return Verdict(fingerprint, f"the trial build failed ({outcome}): {end}", {})
             copy = self.config.spool_dir / "tmp" / "trial.whl"
             output.take(place.wheels, copy, self.config.wheel_max_bytes)
             with zipfile.ZipFile(copy) as archive:

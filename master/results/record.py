@@ -95,8 +95,9 @@ class Recorder:
             files.remove(folder)
             raise
         target = Target(**{name: getattr(job, name) for name in Target.__dataclass_fields__})
-        result, reason = results.read(folder, key, job.leased_at, now)
-        arrival = _Arrival(parsed, job, target, result, reason, results.read_log(folder), now)
+        log, note = results.read_log(folder)
+        result, reason = results.read(folder, key, log, job.leased_at, now)
+        arrival = _Arrival(parsed, job, target, result, reason, log + note, now)
         try:
             recorded = self._end(arrival, folder)
         except OSError as error:

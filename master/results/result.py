@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from master.failures import classify
 from master.jobs.reasons import Code, Reason
 from master.results.refused import WheelRefusedError
 from master.results.verify import regular_file
@@ -17,11 +18,12 @@ from protocol.result import Result
 
 
 def read(
-    folder: Path, key: str, leased_at: datetime, now: datetime
+    folder: Path, key: str, log: str, leased_at: datetime, now: datetime
 ) -> tuple[Result, Reason | None]:
     """The result in the folder, and why it is a failure; one that isn't as agreed is one, too.
 
-    Raises protocol.NewerError for one that an updated master will understand.
+    The log is what came with it. Raises protocol.NewerError for one that an updated master will
+    understand.
     """
     try:
         with regular_file(folder / "result.json") as file:
@@ -37,8 +39,7 @@ def read(
     started_at = _possible(result.started_at, leased_at, now)
     finished_at = _possible(result.finished_at, leased_at, now) or now
     started_at = min(started_at, finished_at) if started_at else None
-    code = Code.SDIST_UNAVAILABLE if result.fetch else Code.BUILD_FAILED
-    reason = Reason(code, result.reason) if result.reason else None
+    reason = classify.reason(result, log)
     return replace(result, started_at=started_at, finished_at=finished_at), reason
 
 
@@ -50,13 +51,16 @@ def _possible(time: datetime | None, leased_at: datetime, now: datetime) -> date
         return None
 
 
-def read_log(folder: Path) -> str:
-    """The log as text that PostgreSQL and a page can hold; its end is cut off past the limit."""
+def read_log(folder: Path) -> tuple[str, str]:
+    """The log as text that PostgreSQL and a page can hold, and a note on what of it isn't there.
+
+    An honest one is within the limit (builder/attempt/log.py); of another, the end is cut off.
+    """
     try:
         with regular_file(folder / "log.txt") as file:
             data = file.read(results.MAX_LOG_BYTES)
             more = os.fstat(file.fileno()).st_size - len(data)
     except WheelRefusedError:
-        return "(no log came with this result)\n"
+        return "", "(no log came with this result)\n"
     text = data.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text if more <= 0 else f"{text}\n(… {more} bytes more were cut off by the master)\n"
+    return text, f"\n(… {more} bytes more were cut off by the master)\n" if more > 0 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import zipfile
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from master.jobs import retry
 from master.results.record import RefusedError
 from master.targets.tags import serves
 from protocol import VERSION
-from protocol.result import FETCH_CODES
+from protocol.result import FETCH_CODES, MAX_LOG_BYTES
 from tests.support.farm import START, Farm, exchange, said, upstream
 from tests.support.wheels import BOOKWORM, Forge, elf, unpacked
 
@@ -90,6 +91,28 @@ def test_a_failure_is_recorded_with_its_reason_in_one_line(farm: Farm, key: str)
     assert farm.differences() == []
 
 
+def test_a_failed_build_is_recorded_with_what_its_log_says_of_it(farm: Farm, key: str) -> None:
+    unit = {"result": "exit-code", "exit_status": 1}
+    farm.send("pi1", key, reason=None, unit=unit, timeout_s=600)
+    log = farm.config.incoming / "pi1" / key / "log.txt"
+    # As long as an honest one may be.
+    cause = b"\nx.c:1:1: fatal error: a.h: No such file or directory\nERROR: Failed to build x\n"
+    log.write_bytes(cause.rjust(MAX_LOG_BYTES, b"x"))
+    assert farm.record(key).reason == "fatal error: a.h: No such file or directory"
+    assert farm.rows("SELECT reason_code, reason FROM builds") == [
+        ("build-failed", "fatal error: a.h: No such file or directory")
+    ]
+    assert len(gzip.decompress(farm.value("SELECT log FROM build_logs"))) == MAX_LOG_BYTES
+    assert farm.differences() == []
+
+
+def test_what_the_master_says_of_a_log_is_not_taken_for_it(farm: Farm, key: str) -> None:
+    unit = {"result": "exit-code", "exit_status": 1}
+    farm.send("pi1", key, reason=None, unit=unit, timeout_s=600)
+    (farm.config.incoming / "pi1" / key / "log.txt").unlink()
+    assert farm.record(key).reason == "pip ended with status 1 and said nothing"
+
+
 def test_a_wheel_that_lies_fails_its_build_and_isnt_stored(farm: Farm, key: str) -> None:
     farm.send("pi1", key, Forge(project="other"))
     recorded = farm.record(key)
@@ -158,6 +181,16 @@ def test_a_result_from_before_an_update_is_recorded(farm: Farm, key: str, fetch:
     assert duration == 1.5
     assert farm.value("SELECT dependency FROM file_dependencies WHERE tool = 'apt'") == "libc6"
     assert farm.differences() == []
+
+
+@pytest.mark.parametrize("version", [{}, {"protocol": 2}], ids=["1", "2"])
+def test_the_words_of_a_failure_from_before_an_update_are_kept(
+    farm: Farm, key: str, version: dict[str, int]
+) -> None:
+    old = {"key": key, "status": "failed", "reason": "fatal error: a.h: No such file", **version}
+    farm.send("pi1", key)
+    (farm.config.incoming / "pi1" / key / "result.json").write_text(json.dumps(old))
+    assert farm.record(key).reason == "fatal error: a.h: No such file"
 
 
 def test_a_result_that_only_a_later_master_understands_waits_for_it(farm: Farm, key: str) -> None:

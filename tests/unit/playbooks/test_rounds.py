@@ -16,6 +16,7 @@ from jinja2 import Environment
 from builder.spool.reconcile import wrong_clock
 from callback_plugins import farm_journal
 from filter_plugins.rounds import round_exchanges, round_finished
+from protocol import VERSION
 
 ROOT = Path(__file__).parents[3]
 REGISTERED = ROOT / "roles/builder/templates/etc/wheelyard/inventory/builder.yml.j2"
@@ -168,7 +169,8 @@ ECHO = """#!/usr/bin/python
 from ansible.module_utils.basic import AnsibleModule
 options = {name: {} for name in ("protocol", "jobs", "leased", "revoke", "now")}
 module = AnsibleModule(argument_spec=options)
-report = {"protocol": 2, "queued": [], "running": [], "done": [], "service": module.params["now"]}
+report = {"queued": [], "running": [], "done": [], "service": module.params["now"]}
+report["protocol"] = int(module.params["protocol"])
 module.exit_json(report=report, left_out=[])
 """
 
@@ -186,7 +188,7 @@ def test_a_builder_is_told_the_time_at_which_it_is_talked_to(tmp_path: Path) -> 
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "round_handout": {"protocol": 2, "jobs": [], "leased": [], "revoke": []},
+        "round_handout": {"protocol": VERSION, "jobs": [], "leased": [], "revoke": []},
     }
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pi1": variables}}}))
     before = datetime.now(UTC).replace(microsecond=0)

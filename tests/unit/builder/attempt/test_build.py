@@ -126,12 +126,13 @@ def test_the_sandbox_is_told_its_sdist_and_nothing_else(tmp_path: Path) -> None:
     ]
 
 
-def test_a_failed_build_is_a_result_with_its_log(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, failed_build)
+def test_a_failed_build_is_a_result_with_its_log_and_how_it_ended(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, failed_build, build_timeout_s=7200)
     assert bench.builder.build(bench.take()) is None
     result = bench.result()
-    assert result["status"] == "failed"
-    assert result["reason"] == "fatal error: a.h: No such file or directory"
+    assert (result["status"], result["reason"]) == ("failed", None)
+    assert result["unit"] == {"result": "exit-code", "exit_status": 1}
+    assert result["timeout_s"] == 7200
     assert result["wheel"] is None
     assert b"fatal error" in (bench.spool.results / KEY / "log.txt").read_bytes()
 

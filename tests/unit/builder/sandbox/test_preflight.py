@@ -105,7 +105,9 @@ def test_a_builder_that_refuses_tries_again_now_and_then(pi: Pi) -> None:
 
 def test_a_trial_that_fails_tells_why(pi: Pi) -> None:
     pi.outcome = UnitResult("exit-code", 1)
-    assert pi.preflight.refusal() == "the trial build failed: error: no compiler"
+    assert (
+        pi.preflight.refusal() == "the trial build failed (exit-code, status 1): error: no compiler"
+    )
     pi.units.refuses_root = "no overlay"
     assert pi.preflight.refusal(again=True) == "the trial build can't be made: no overlay"
 

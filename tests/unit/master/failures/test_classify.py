@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from builder.attempt import reason
-from builder.config import Config
-from protocol.result import UnitResult
+from master.failures import classify
+from master.jobs.reasons import Code, Reason
+from protocol.result import FETCH_CODES, MAX_LOG_BYTES, Result, UnitResult
 
 LOGS = Path(__file__).parents[3] / "fixtures" / "pip_logs"
 FAILED = UnitResult("exit-code", 1)
@@ -28,6 +29,18 @@ REAL = {
 }
 
 
+def failed(reason: str | None = None, **how: Any) -> Result:
+    return Result("bookworm-1-1", "failed", reason, None, None, None, **how, timeout_s=600)
+
+
+def words(unit: UnitResult, log: str) -> str:
+    """What is said of a build whose unit ended so, with this log."""
+    found = classify.reason(failed(unit=unit), log)
+    assert found is not None
+    assert found.code is Code.BUILD_FAILED
+    return found.words
+
+
 def test_every_real_log_is_checked() -> None:
     assert {path.stem for path in LOGS.glob("*.log")} == set(REAL)
 
@@ -35,7 +48,7 @@ def test_every_real_log_is_checked() -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_log_gives_its_cause(name: str) -> None:
     log = (LOGS / f"{name}.log").read_text(encoding="utf-8")
-    assert reason.of(FAILED, log, 600.0) == REAL[name]
+    assert words(FAILED, log) == REAL[name]
 
 
 @pytest.mark.parametrize(
@@ -80,11 +93,11 @@ def test_a_real_log_gives_its_cause(name: str) -> None:
     ],
 )
 def test_a_build_tool_s_word_is_found(log: str, says: str) -> None:
-    assert reason.of(FAILED, log, 600.0) == says
+    assert words(FAILED, log) == says
 
 
 @pytest.mark.parametrize(
-    ("outcome", "says"),
+    ("unit", "says"),
     [
         (UnitResult("timeout"), "timeout: not finished after 600 s"),
         (
@@ -100,8 +113,8 @@ def test_a_build_tool_s_word_is_found(log: str, says: str) -> None:
         (UnitResult("signal", 99), "killed by signal 99"),
     ],
 )
-def test_what_systemd_says_comes_first(outcome: UnitResult, says: str) -> None:
-    assert reason.of(outcome, "ERROR: something", 600.0) == says
+def test_what_systemd_says_comes_first(unit: UnitResult, says: str) -> None:
+    assert words(unit, "ERROR: something") == says
 
 
 @pytest.mark.parametrize(
@@ -118,17 +131,29 @@ def test_a_hostile_line_as_long_as_a_log_is_read_to_its_end(start: str, again: s
     def give_up(*_: object) -> None:
         raise TimeoutError("a minute of the processor's time wasn't enough")
 
-    log = start + again * (Config.log_max_bytes // len(again))
+    log = start + again * (MAX_LOG_BYTES // len(again))
     before = signal.signal(signal.SIGVTALRM, give_up)
     signal.setitimer(signal.ITIMER_VIRTUAL, 60)
     try:
-        assert reason.of(FAILED, log, 600.0).startswith(log[:100])
+        assert words(FAILED, log).startswith(log[:100])
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
 
 
 def test_a_reason_stays_one_short_line() -> None:
-    found = reason.of(FAILED, "error: " + "x" * 5000, 600.0)
+    found = words(FAILED, "error: " + "x" * 5000)
     assert len(found) == 200
     assert found.endswith("…")
+
+
+@pytest.mark.parametrize("fetch", [None, *FETCH_CODES])
+def test_what_the_pi_knows_without_a_log_are_its_own_words(fetch: str | None) -> None:
+    code = Code.SDIST_UNAVAILABLE if fetch else Code.BUILD_FAILED
+    found = classify.reason(failed("it says so", fetch=fetch), "ERROR: something")
+    assert found == Reason(code, "it says so")
+
+
+def test_a_wheel_is_no_failure_whatever_its_log_says() -> None:
+    built = Result("bookworm-1-1", "built", None, None, None, None)
+    assert classify.reason(built, "ERROR: something") is None

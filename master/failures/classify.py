@@ -1,13 +1,14 @@
-"""Why a build failed, in one line: how systemd says it ended, or the log's most telling line."""
+"""Why a build failed: the Pi's own words, how systemd says it ended, or the log's best line."""
 
 from __future__ import annotations
 
 import re
 import signal
 from collections.abc import Iterator
-from typing import Optional
 
-from protocol.result import UnitResult
+from master.jobs.reasons import Code, Reason
+from master.text import one_line
+from protocol.result import Result, UnitResult
 
 _LENGTH = 200
 _BLOCK_START = re.compile(r"\[\d+ lines? of output\]$")
@@ -46,15 +47,24 @@ _ECHO = re.compile(
 )
 
 
-def of(outcome: UnitResult, log: str, limit_s: float) -> str:
-    """Return why a build that ended with `outcome` failed, in at most 200 characters."""
-    if outcome.result == "timeout":
-        return f"timeout: not finished after {limit_s:.0f} s"
-    if outcome.result == "oom-kill":
+def reason(result: Result, log: str) -> Reason | None:
+    """Return why an attempt with this result and log failed; None if it didn't."""
+    if result.unit is not None:
+        return Reason(Code.BUILD_FAILED, _words(result.unit, log, result.timeout_s))
+    if result.reason is not None:
+        code = Code.SDIST_UNAVAILABLE if result.fetch else Code.BUILD_FAILED
+        return Reason(code, result.reason)
+    return None
+
+
+def _words(unit: UnitResult, log: str, timeout_s: int) -> str:
+    if unit.result == "timeout":
+        return f"timeout: not finished after {timeout_s} s"
+    if unit.result == "oom-kill":
         return "out of memory: the build needed more than the sandbox may have"
-    if outcome.result in ("signal", "core-dump"):
-        return _tidy(f"killed by {_signal(outcome.exit_status)}")
-    return telling_line(log) or f"pip ended with status {outcome.exit_status} and said nothing"
+    if unit.result in {"signal", "core-dump"}:
+        return f"killed by {_signal(unit.exit_status)}"
+    return telling_line(log) or f"pip ended with status {unit.exit_status} and said nothing"
 
 
 def _signal(number: int) -> str:
@@ -69,8 +79,8 @@ def _signal(number: int) -> str:
     return f"{which.name} ({meanings[which]})" if which in meanings else which.name
 
 
-def telling_line(log: str) -> Optional[str]:
-    """Return the line of pip's log that best says why the build failed, or None.
+def telling_line(log: str) -> str | None:
+    """Return the line of pip's log that best says why the build failed, in short, or None.
 
     Build tools say one thing in many ways; what is known of them is tried from the most to the
     least specific, then what pip itself says last.
@@ -79,20 +89,20 @@ def telling_line(log: str) -> Optional[str]:
     for pattern in _FIRST:
         for line in lines:
             if found := pattern.search(line):
-                return _tidy(found.group(1))
+                return one_line(found.group(1), _LENGTH)
     said = [line for line in lines if line and not _ECHO.search(line)]
     for line in reversed(said):
         if _EXCEPTION.match(line):
-            return _tidy(line)
+            return one_line(line, _LENGTH)
     for line in said:
         if found := _ERROR.match(line):
-            return _tidy(found.group(1))
+            return one_line(found.group(1), _LENGTH)
     for block in _blocks(lines):
-        return _tidy(block)
+        return one_line(block, _LENGTH)
     for line in reversed(said):
         if line.startswith("ERROR: "):
-            return _tidy(line[len("ERROR: ") :])
-    return _tidy(said[-1]) if said else None
+            return one_line(line[len("ERROR: ") :], _LENGTH)
+    return one_line(said[-1], _LENGTH) if said else None
 
 
 def _blocks(lines: list[str]) -> Iterator[str]:
@@ -106,8 +116,3 @@ def _blocks(lines: list[str]) -> Iterator[str]:
         elif inside and line:
             inside = False
             yield line
-
-
-def _tidy(text: str) -> str:
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return plain if len(plain) <= _LENGTH else plain[: _LENGTH - 1] + "…"
