@@ -35,9 +35,9 @@ def main(arguments: list[str]) -> int:
     if arguments == ["serve"]:
         serve(config)
     elif arguments == ["preflight"]:
-        verdict = Preflight(config, Units()).verdict(again=True)
-        sys.stdout.write(json.dumps(asdict(verdict), indent=1) + "\n")
-        return 1 if verdict.refuses else 0
+        result = Preflight(config, Units()).result()
+        sys.stdout.write(json.dumps(asdict(result), indent=1) + "\n")
+        return 1 if result.refuses else 0
     elif arguments == ["report"]:
         snapshot = Spool(config.spool_dir).snapshot()
         document = report.dump(reconcile.report(config, snapshot, reconcile.service_state()))

@@ -42,7 +42,6 @@ class Config:
     spool_dir: Path = Path("/var/lib/wheelyard/spool")
     work_dir: Path = Path("/var/lib/wheelyard/work")
     rootfs_dir: Path = Path("/var/lib/wheelyard/rootfs")
-    state_dir: Path = Path("/var/lib/wheelyard/builder")
     status_path: Path = Path("/run/wheelyard/status.json")
     build_user: str = "wheelyard-build"
     builder_user: str = "wheelyard-builder"
@@ -71,7 +70,7 @@ def parse(document: dict[str, Any]) -> Config:
         release = dict(values.pop("release"))
         release["preinstalled"] = tuple(release.get("preinstalled", ()))
         values["release"] = Release(**release)
-        for key in ("spool_dir", "work_dir", "rootfs_dir", "state_dir", "status_path"):
+        for key in ("spool_dir", "work_dir", "rootfs_dir", "status_path"):
             if key in values:
                 values[key] = Path(values[key])
         if "forbidden_addresses" in values:

@@ -6,20 +6,17 @@ architecture, or emulate the rootfs.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
-import os
 import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from builder import __version__, files
 from builder.attempt import log as build_log
 from builder.attempt import output
 from builder.attempt.build import BuildUnits, Place, memory_bytes
@@ -41,19 +38,13 @@ _TIMESYNC = Path("/run/systemd/timesync")
 _CLOCK_LIMIT_S = 300.0
 _CGROUP_CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
 _BACKEND = Path(__file__).with_name("trial_backend.py")
-_SANDBOX = (
-    Path("/etc/systemd/system/wheel-root@.service"),
-    Path("/etc/systemd/system/wheel-build@.service"),
-    Path("/etc/nftables.d/builder.nft"),
-)
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a trial build showed. `fingerprint` is of all that it depends on."""
+class PreflightResult:
+    """What a trial build showed."""
 
-    fingerprint: str
     refuses: Optional[str]
     facts: dict[str, Any]
 
@@ -125,7 +116,10 @@ def trial_sdist(probes: Sequence[tuple[str, int]]) -> bytes:
 
 
 class Preflight:
-    """Knows whether this builder may take jobs. A trial counts until what it saw changes."""
+    """Knows whether this builder may take jobs, from a trial build at the service's start.
+
+    What a trial depends on changes with site.yml, which restarts the service then, or with a boot.
+    """
 
     def __init__(
         self, config: Config, units: BuildUnits, clock: Callable[[], float] = time.monotonic
@@ -133,17 +127,17 @@ class Preflight:
         self.config = config
         self.units = units
         self.clock = clock
-        self._path = config.state_dir / "preflight.json"
         self._packages = config.rootfs / "var/lib/dpkg/status"
-        self._last_trial: Optional[float] = None
+        self._result: Optional[PreflightResult] = None
+        self._last_trial = 0.0
         self._clock_until: Optional[float] = clock() + _CLOCK_LIMIT_S
 
     def refusal(self, *, again: bool = False) -> Optional[str]:
-        """Return why this builder must take no jobs, or None. `again`: don't trust an old trial."""
+        """Return why this builder must take no jobs, or None. `again`: trust no trial that was."""
         lacks = host_lacks(
             memory_bytes(), time.time(), _CGROUP_CONTROLLERS, self.config.min_memory_bytes
         )
-        return lacks or self._waits_for_the_clock() or self.verdict(again=again).refuses
+        return lacks or self._waits_for_the_clock() or self.result(again=again).refuses
 
     def _waits_for_the_clock(self) -> Optional[str]:
         """Return that no time server has set the clock yet, in words, or None: also after a while.
@@ -162,25 +156,21 @@ class Preflight:
         self._clock_until = None
         return None
 
-    def verdict(self, *, again: bool = False) -> Verdict:
-        """Return the verdict on this builder as it is now, from a new trial where it takes one."""
+    def result(self, *, again: bool = False) -> PreflightResult:
+        """Return what the trial showed; one that refuses is made again now and then."""
         if not self._packages.exists():
             # For a moment, while another rootfs takes its place; or there never was one.
-            return Verdict("", f"{self.config.rootfs} isn't there: run site.yml for this Pi", {})
-        fingerprint = self._fingerprint()
-        old = self._stored()
-        if old is not None and old.fingerprint == fingerprint and not again:
-            if old.refuses is None:
-                return old
-            if self._last_trial is not None and self.clock() - self._last_trial < _AGAIN_S:
-                return old
-        self._last_trial = self.clock()
-        verdict = self._trial(fingerprint)
-        logger.info("trial build: %s", verdict.refuses or "this builder makes the right wheels")
-        self._store(verdict)
-        return verdict
+            missing = f"{self.config.rootfs} isn't there: run site.yml for this Pi"
+            return PreflightResult(missing, {})
+        late = self.clock() - self._last_trial >= _AGAIN_S
+        if self._result is None or again or (self._result.refuses and late):
+            self._last_trial = self.clock()
+            self._result = self._trial()
+            says = self._result.refuses or "this builder makes the right wheels"
+            logger.info("trial build: %s", says)
+        return self._result
 
-    def _trial(self, fingerprint: str) -> Verdict:
+    def _trial(self) -> PreflightResult:
         place = Place(self.config.work_dir / TRIAL_KEY)
         try:
             self.units.start_root(TRIAL_KEY)
@@ -191,7 +181,7 @@ class Preflight:
             if not outcome.succeeded:
                 log = build_log.trimmed(place.log, self.config.log_max_bytes)
                 end = fields.one_line(log[-_LOG_SHOWN_BYTES:].decode("utf-8", "replace"))
-                return Verdict(fingerprint, f"the trial build failed ({outcome}): {end}", {})
+                return PreflightResult(f"the trial build failed ({outcome}): {end}", {})
             copy = self.config.spool_dir / "tmp" / "trial.whl"
             output.take(place.wheels, copy, self.config.wheel_max_bytes)
             with zipfile.ZipFile(copy) as archive:
@@ -199,9 +189,9 @@ class Preflight:
             copy.unlink()
             refuses = judge(facts, self.config.release)
             facts["accepted_tags"] = facts["accepted_tags"][:1]
-            return Verdict(fingerprint, refuses, facts)
+            return PreflightResult(refuses, facts)
         except (UnitError, OSError, output.WheelError, zipfile.BadZipFile, KeyError) as error:
-            return Verdict(fingerprint, f"the trial build can't be made: {error}", {})
+            return PreflightResult(f"the trial build can't be made: {error}", {})
         finally:
             self.units.remove(TRIAL_KEY)
 
@@ -209,32 +199,3 @@ class Preflight:
         # Every farm host listens on ssh, this one too; a few of a large farm's show enough.
         addresses = ("127.0.0.1", "::1", *self.config.forbidden_addresses[:_PROBES_MAX])
         return [(address, _SSH_PORT) for address in addresses]
-
-    def _fingerprint(self) -> str:
-        """Hash all that a trial depends on; a boot too, since firewall and kernel come up anew."""
-        status = self._packages.stat()
-        seen = [
-            __version__,
-            _BACKEND.read_text(encoding="utf-8"),
-            repr(asdict(self.config.release)),
-            repr(self.config.forbidden_addresses),
-            repr((status.st_ino, status.st_mtime_ns, status.st_size)),
-            Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"),
-            repr(tuple(os.uname())),
-            *(path.read_text(encoding="utf-8") for path in _SANDBOX if path.exists()),
-        ]
-        return hashlib.sha256("\0".join(seen).encode()).hexdigest()
-
-    def _stored(self) -> Optional[Verdict]:
-        try:
-            return Verdict(**json.loads(self._path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-
-    def _store(self, verdict: Verdict) -> None:
-        try:
-            files.write_json(self._path, asdict(verdict), self._path.with_suffix(".new"))
-        except OSError as error:
-            if not files.is_full(error):
-                raise
-            logger.warning("the trial's verdict can't be kept: %s", error)

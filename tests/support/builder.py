@@ -32,12 +32,11 @@ def config(folder: Path, **changes: Any) -> Config:
         "spool_dir": folder / "spool",
         "work_dir": folder / "work",
         "rootfs_dir": folder / "rootfs",
-        "state_dir": folder / "state",
         "status_path": folder / "run" / "status.json",
         "min_free_bytes": 0,
     }
     made = Config(**{**values, **changes})
-    for path in (made.spool_dir, made.work_dir, made.rootfs, made.state_dir):
+    for path in (made.spool_dir, made.work_dir, made.rootfs):
         path.mkdir(parents=True, exist_ok=True)
     made.status_path.parent.mkdir(exist_ok=True)
     return made

@@ -82,12 +82,12 @@ def test_a_wrong_rootfs_or_an_open_sandbox_is_refused(changes: dict[str, Any], s
     assert says in (preflight.judge({**GOOD, **changes}, RELEASE) or "")
 
 
-def test_a_trial_counts_until_the_rootfs_changes(pi: Pi) -> None:
+def test_a_trial_counts_until_the_service_starts_again_or_meets_with_trouble(pi: Pi) -> None:
     assert pi.preflight.refusal() is None
-    assert Preflight(pi.config, pi.units).refusal() is None
+    pi.now += 9999
+    assert pi.preflight.refusal() is None
     assert pi.trials == 1
-    (pi.config.rootfs / "var/lib/dpkg/status").write_text("Package: gcc\n")
-    assert pi.preflight.refusal() is None
+    assert Preflight(pi.config, pi.units).refusal() is None
     assert pi.trials == 2
     assert pi.preflight.refusal(again=True) is None
     assert pi.trials == 3
