@@ -45,7 +45,7 @@ class Service:
 
         Returns why this Pi had better prove itself again, or None.
         """
-        started = self.spool.recover()
+        started = self.spool.recover(self.config.release.name)
         # A build that goes on may take hours more; this Pi had proven itself when it began.
         self._say(None if started else "the builder service has just started, and proves itself")
         for key in self.units.keys() - {job.key for job in started}:
@@ -70,7 +70,7 @@ class Service:
         if refuses:
             return None, REFUSING_S
         try:
-            job = self.spool.take(time.time(), self.config.release.name)
+            job = self.spool.take(time.time())
         except OSError as error:
             if not files.is_full(error):
                 raise
@@ -85,8 +85,9 @@ class Service:
     def _foreign(self) -> Optional[str]:
         """Return that jobs are queued which this Pi's release isn't right for, in words, or None.
 
-        They stay queued until the master takes them back, since a job that a builder no longer has
-        counts as lost, and fails the third time.
+        The master knows from the inventory that this Pi shall have another, and site.yml has not
+        been here yet. They stay queued until the master takes them back, since a job that a builder
+        no longer has counts as lost, and fails the third time.
         """
         name = self.config.release.name
         foreign = [job for job in self.spool.snapshot().queued if job.target != name]

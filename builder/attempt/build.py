@@ -124,12 +124,7 @@ class Builder:
         A build runs in a unit of its own, so it may well go on, or have ended, by itself. Returns
         as build() does.
         """
-        if job.target != self.config.release.name:
-            # Its rootfs may be gone, and this one's packages are others; its time was no failure.
-            logger.warning("%s: ended: this Pi builds for %s", job.key, self.config.release.name)
-            self.spool.put_back(job)
-            trouble: Optional[str] = None
-        elif self.units.is_building(job.key):
+        if self.units.is_building(job.key):
             logger.info("%s: goes on", job.key)
             trouble = self._run(job, Place(self.config.work_dir / job.key))
         else:

@@ -135,17 +135,16 @@ class Spool:
         files.sync_dir(state)
         return there
 
-    def take(self, now: float, target: Optional[str] = None) -> Optional[Held]:
+    def take(self, now: float) -> Optional[Held]:
         """Start the next job: highest priority, then oldest.
 
-        With `target`, jobs for any other stay queued. Raises OSError, with the job still queued,
-        when the disk is full.
+        Raises OSError, with the job still queued, when the disk is full.
         """
         with self.locked():
-            ready = [job for job in self._snapshot().queued if target in (None, job.target)]
-            if not ready:
+            queued = self._snapshot().queued
+            if not queued:
                 return None
-            job = replace(ready[0], started_at=now)
+            job = replace(queued[0], started_at=now)
             self._move(job.key, self.jobs, self.running)
             try:
                 self._write(self.running, job)
@@ -191,20 +190,28 @@ class Spool:
             files.sync_dir(self.results)
             self._move(result.key, self.running, self.done)
 
-    def recover(self) -> tuple[Held, ...]:
+    def recover(self, target: str) -> tuple[Held, ...]:
         """Clear what a kill left behind and return the jobs that were being built.
 
         A job whose result stands completes; one that was only on its way between two states is
-        queued again. For the service's start: nothing else may be building.
+        queued again. Others than for `target` go: this Pi's release was another one, and what the
+        report doesn't show is given to other builders. For the service's start: nothing else may
+        be building.
         """
         self.make()
         with self.locked():
             for path in self.tmp.iterdir():
                 files.remove(path)
             interrupted = []
-            for job in self._snapshot().running:
+            snapshot = self._snapshot()
+            for job in snapshot.queued:
+                if job.target != target:
+                    self._unlink(self.jobs, job.key)
+            for job in snapshot.running:
                 if (self.results / job.key / "result.json").exists():
                     self._move(job.key, self.running, self.done)
+                elif job.target != target:
+                    self._unlink(self.running, job.key)
                 elif job.started_at is None:
                     self._move(job.key, self.running, self.jobs)
                 else:

@@ -301,17 +301,6 @@ def test_a_build_that_outlived_the_service_is_not_begun_again(tmp_path: Path) ->
     assert bench.result()["duration_s"] == 30.0
 
 
-def test_a_build_for_the_release_that_this_pi_had_goes_back(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    bench.spool.add(job("trixie-1-1", target="trixie"))
-    taken = bench.spool.take(bench.now)
-    assert taken is not None
-    bench.units.under_way.add("trixie-1-1")
-    assert bench.builder.resume(taken) is None
-    assert bench.units.calls == ["remove trixie-1-1"]
-    assert bench.queued().interrupted == 0
-
-
 def test_a_build_that_a_power_cut_ended_is_counted_and_begun_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     taken = bench.take()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,19 @@ def test_the_service_clears_leftovers_and_says_when_it_takes_jobs(pi: Pi) -> Non
     assert "proves itself" in (status.read(pi.config.status_path) or "")
     assert service.step(None) == (None, serve.IDLE_S)
     assert status.read(pi.config.status_path) is None
+
+
+def test_a_build_for_the_release_that_this_pi_had_is_ended(pi: Pi) -> None:
+    units = IdleUnits(pi.config.work_dir, pi.trial)
+    units.under_way.add("bookworm-9-1")
+    pi.config = replace(pi.config, release=replace(RELEASE, name="trixie"))
+    service = serve.Service(pi.config, units)
+    service.spool.make()
+    service.spool.add(job("bookworm-9-1"))
+    assert service.spool.take(0.0)
+    assert service.start() is None
+    assert units.calls == ["remove bookworm-9-1"]
+    assert service.spool.snapshot().keys == frozenset()
 
 
 def test_the_service_takes_no_jobs_on_a_full_disk(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:

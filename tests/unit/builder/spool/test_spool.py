@@ -105,23 +105,13 @@ def test_a_job_from_before_an_update_is_in_the_spool_as_it_was(spool: Spool) -> 
 
 def test_a_job_from_before_an_update_is_built_and_its_result_stands(spool: Spool) -> None:
     (spool.running / "bookworm-1-1.json").write_text(OF_VERSION_1)
-    (held,) = spool.recover()
+    (held,) = spool.recover("bookworm")
     spool.put_back(held.waiting(interrupted=2))
-    again = spool.take(200.0, "bookworm")
+    again = spool.take(200.0)
     assert again is not None
     assert (again.interrupted, again.sdist) == (2, held.sdist)
     spool.finish(failed(again.key), b"", None)
     assert spool.snapshot().done == ("bookworm-1-1",)
-
-
-def test_a_job_for_another_release_stays_queued(spool: Spool) -> None:
-    spool.add(job("trixie-1-1", target="trixie", priority=100))
-    spool.add(job("bookworm-2-1"))
-    found = spool.take(100.0, "bookworm")
-    assert found is not None
-    assert found.key == "bookworm-2-1"
-    assert spool.take(100.0, "bookworm") is None
-    assert [item.key for item in spool.snapshot().queued] == ["trixie-1-1"]
 
 
 def test_a_result_stands_whole_before_its_job_is_done(spool: Spool) -> None:
@@ -202,13 +192,13 @@ def test_a_full_disk_while_taking_keeps_the_job_queued(
 
 def test_a_job_that_was_being_built_is_found_at_the_start(spool: Spool) -> None:
     key = taken(spool).key
-    assert [item.key for item in spool.recover()] == [key]
+    assert [item.key for item in spool.recover("bookworm")] == [key]
 
 
 def test_a_job_that_was_only_on_its_way_is_queued_again(spool: Spool) -> None:
     spool.add(job())
     (spool.jobs / "bookworm-1-1.json").rename(spool.running / "bookworm-1-1.json")
-    assert spool.recover() == ()
+    assert spool.recover("bookworm") == ()
     assert [item.key for item in spool.snapshot().queued] == ["bookworm-1-1"]
 
 
@@ -216,9 +206,23 @@ def test_a_result_that_stood_before_a_kill_completes(spool: Spool) -> None:
     key = taken(spool).key
     (spool.results / key).mkdir()
     (spool.results / key / "result.json").write_text("{}")
-    assert spool.recover() == ()
+    assert spool.recover("bookworm") == ()
     assert spool.snapshot().done == (key,)
     assert (spool.results / key).exists()
+
+
+def test_of_the_release_that_this_pi_had_its_results_alone_are_left(spool: Spool) -> None:
+    for number in (1, 2, 3):
+        spool.add(job(f"trixie-{number}-1", target="trixie", priority=9 - number))
+    for _ in range(2):
+        spool.take(100.0)
+    (spool.results / "trixie-1-1").mkdir()
+    (spool.results / "trixie-1-1" / "result.json").write_text("{}")
+    spool.add(job("bookworm-4-1"))
+    assert [len(spool.snapshot().queued), len(spool.snapshot().running)] == [2, 2]
+    assert spool.recover("bookworm") == ()
+    assert spool.snapshot().done == ("trixie-1-1",)
+    assert spool.snapshot().keys == {"trixie-1-1", "bookworm-4-1"}
 
 
 def test_leftovers_are_removed_at_the_start(spool: Spool) -> None:
@@ -226,7 +230,7 @@ def test_leftovers_are_removed_at_the_start(spool: Spool) -> None:
     (spool.results / "bookworm-9-1" / "x.whl").touch()
     (spool.tmp / "bookworm-9-1.result").mkdir()
     (spool.tmp / "x.whl").touch()
-    spool.recover()
+    spool.recover("bookworm")
     assert not list(spool.results.iterdir())
     assert not list(spool.tmp.iterdir())
 

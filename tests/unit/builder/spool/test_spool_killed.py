@@ -26,7 +26,7 @@ from builder.spool.spool import Spool
 from protocol.result import Result, WheelFile
 
 spool = Spool(Path(sys.argv[1]))
-for started in spool.recover():
+for started in spool.recover("bookworm"):
     spool.put_back(started.waiting(interrupted=started.interrupted + 1))
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
@@ -95,7 +95,7 @@ def test_no_job_is_lost_or_doubled_however_often_the_service_is_killed(tmp_path:
                 spool.add(job(new))
                 wanted.add(new)
     assert acknowledged, "the rounds were too short for a single job"
-    assert spool.recover() is not None
+    assert spool.recover("bookworm") is not None
     assert not list(spool.tmp.iterdir())
     assert {path.name for path in spool.results.iterdir()} == set(spool.snapshot().done)
 
@@ -134,7 +134,7 @@ def test_a_call_of_the_master_that_is_killed_leaves_whole_jobs_only(tmp_path: Pa
         run_and_kill(_MASTER, spool.root, moments.random() * 0.03)
         files = sorted(path.stem for path in spool.jobs.iterdir())
         assert sorted(item.key for item in spool.snapshot().queued) == files
-    spool.recover()
+    spool.recover("bookworm")
     assert not list(spool.tmp.iterdir())
 
 
