@@ -7,3 +7,10 @@ database: the spool's files are the whole interface.
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+
+class PiTroubleError(Exception):
+    """This Pi and no package is to blame; the message says for what, and the way out.
+
+    It had better take no more jobs before it has proven itself again.
+    """

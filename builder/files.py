@@ -6,10 +6,18 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from builder import PiTroubleError
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFullError(PiTroubleError):
+    """There is no room for what was to be written."""
 
 
 def is_full(error: BaseException) -> bool:
@@ -17,9 +25,15 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL
 
 
-def full(error: OSError) -> str:
-    """Return what to say of a disk that is full, where `is_full`."""
-    return f"disk full: {error}; remove something from the Pi"
+@contextmanager
+def room() -> Iterator[None]:
+    """Raise DiskFullError in place of what a full disk raises inside."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise DiskFullError(f"disk full: {error}; remove something from the Pi") from error
 
 
 def free_bytes(path: Path) -> int:

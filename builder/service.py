@@ -10,12 +10,13 @@ import logging
 import time
 from typing import Optional, Protocol
 
-from builder import files
+from builder import PiTroubleError, files
 from builder.attempt.build import Builder, BuildUnits
 from builder.config import Config
 from builder.sandbox.preflight import Preflight
 from builder.sandbox.units import Units
 from builder.spool import reconcile, status
+from builder.spool.held import Held
 from builder.spool.spool import Spool
 
 IDLE_S = 2.0
@@ -38,49 +39,49 @@ class Service:
         self.spool = Spool(config.spool_dir)
         self.builder = Builder(config, self.spool, units)
         self.preflight = Preflight(config, units)
+        self._started: list[Held] = []
         self._said: Optional[str] = ""
 
-    def start(self) -> Optional[str]:
-        """Bring to an end, or queue again, what a kill cut off; remove what else it left.
+    def start(self) -> None:
+        """Queue again what a kill cut off, or let the next steps bring it to its end.
 
-        Returns why this Pi had better prove itself again, or None.
+        Removes what else it left.
         """
-        started = self.spool.recover(self.config.release.name)
+        self._started = list(self.spool.recover(self.config.release.name))
         # A build that goes on may take hours more; this Pi had proven itself when it began.
-        self._say(None if started else "the builder service has just started, and proves itself")
-        for key in self.units.keys() - {job.key for job in started}:
+        starts = "the builder service has just started, and proves itself"
+        self._say(None if self._started else starts)
+        for key in self.units.keys() - {job.key for job in self._started}:
             self.units.remove(key)
-        troubles = [self.builder.resume(job) for job in started]
-        return next((trouble for trouble in troubles if trouble), None)
 
-    def step(self, trouble: Optional[str]) -> tuple[Optional[str], float]:
-        """Build the next job, if this Pi may and there is one.
+    def step(self) -> float:
+        """Build the next job, if this Pi may and there is one; return the seconds to wait then."""
+        try:
+            return self._step()
+        except PiTroubleError as error:
+            self.preflight.forget()
+            self._say(str(error))
+            return REFUSING_S
 
-        Takes and returns the trouble that the last job met with, or None; also returns how many
-        seconds to wait before the next step.
-        """
+    def _step(self) -> float:
+        if self._started:
+            self.builder.resume(self._started.pop())
+            return 0.0
         free = files.free_bytes(self.config.spool_dir)
         refuses = (
             reconcile.low_disk(self.config, free)
             or self._foreign()
-            or self.preflight.refusal(again=trouble is not None)
+            or self.preflight.refusal()
             or self.builder.pause.refusal()
         )
         self._say(refuses)
         if refuses:
-            return None, REFUSING_S
-        try:
-            job = self.spool.take(time.time())
-        except OSError as error:
-            if not files.is_full(error):
-                raise
-            job, trouble = None, files.full(error)
-        else:
-            trouble = None if job is None else self.builder.build(job)
-        if trouble:
-            self._say(trouble)
-            return trouble, REFUSING_S
-        return None, 0.0 if job else IDLE_S
+            return REFUSING_S
+        job = self.spool.take(time.time())
+        if job is None:
+            return IDLE_S
+        self.builder.build(job)
+        return 0.0
 
     def _foreign(self) -> Optional[str]:
         """Return that jobs are queued which this Pi's release isn't right for, in words, or None.
@@ -108,7 +109,6 @@ class Service:
 def serve(config: Config) -> None:
     """Run the service; never returns."""
     service = Service(config, Units())
-    trouble = service.start()
+    service.start()
     while True:
-        trouble, wait_s = service.step(trouble)
-        time.sleep(wait_s)
+        time.sleep(service.step())

@@ -6,13 +6,14 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional, Protocol
 
-from builder import files
+from builder import PiTroubleError, files
 from builder.attempt import fetch, output
 from builder.attempt import log as build_log
 from builder.config import Config
@@ -93,61 +94,62 @@ class Builder:
         self.context = context
         self.pause = fetch.Pause()
 
-    def build(self, job: Held) -> Optional[str]:
+    def build(self, job: Held) -> None:
         """Build a job that was taken from the spool.
 
-        Afterwards it is done, or queued again when this Pi and not the package is to blame. Returns
-        why this Pi had better take no more jobs before it has proven itself again, or None.
+        Afterwards it is done, or queued again when this Pi and not the package is to blame; then
+        raises PiTroubleError.
         """
         logger.info("%s: building %s %s", job.key, job.project, job.version)
         place = Place(self.config.work_dir / job.key)
-        try:
-            self.units.start_root(job.key)
-            self._fetch(job, place)
-            trouble = self._run(job, place)
-        except UnitError as error:
-            # Nothing of the package has run yet, so this isn't counted against it.
-            self.spool.put_back(job)
-            trouble = f"the root of a build can't be made: {error}"
-        except fetch.FetchError as error:
-            if error.code == NETWORK:
-                self.pause.begin(str(error))
-            trouble = self._fail(job, f"the sdist can't be fetched: {error}", error.code)
-        except OSError as error:
-            trouble = self._disk_full(job, error)
-        self.units.remove(job.key)
-        return trouble
+        with self._ending(job):
+            try:
+                self.units.start_root(job.key)
+            except UnitError as error:
+                # Nothing of the package has run yet, so this isn't counted against it.
+                self.spool.put_back(job)
+                raise PiTroubleError(f"the root of a build can't be made: {error}") from error
+            try:
+                self._fetch(job, place)
+            except fetch.FetchError as error:
+                if error.code == NETWORK:
+                    self.pause.begin(str(error))
+                self._fail(job, f"the sdist can't be fetched: {error}", error.code)
+            else:
+                self._run(job, place)
 
-    def resume(self, job: Held) -> Optional[str]:
+    def resume(self, job: Held) -> None:
         """Bring a job to its end that was being built when the service ended.
 
-        A build runs in a unit of its own, so it may well go on, or have ended, by itself. Returns
+        A build runs in a unit of its own, so it may well go on, or have ended, by itself. Raises
         as build() does.
         """
-        if self.units.is_building(job.key):
-            logger.info("%s: goes on", job.key)
-            trouble = self._run(job, Place(self.config.work_dir / job.key))
-        else:
-            trouble = self._interrupted(job, None)
-        self.units.remove(job.key)
-        return trouble
+        with self._ending(job):
+            if self.units.is_building(job.key):
+                logger.info("%s: goes on", job.key)
+                self._run(job, Place(self.config.work_dir / job.key))
+            else:
+                self._interrupted(job, None)
 
-    def _run(self, job: Held, place: Place) -> Optional[str]:
+    @contextmanager
+    def _ending(self, job: Held) -> Iterator[None]:
+        """Queue `job` again if there is no room for what comes of it; remove what it leaves."""
+        try:
+            with files.room():
+                yield
+        except files.DiskFullError:
+            self.spool.put_back(job)
+            raise
+        finally:
+            self.units.remove(job.key)
+
+    def _run(self, job: Held, place: Place) -> None:
         try:
             outcome = self.units.build(job.key)
-            self._finish(job, place, outcome)
         except UnitError as error:
-            return self._interrupted(job, f"the sandbox can't be set up: {error}")
-        except OSError as error:
-            return self._disk_full(job, error)
-        return None
-
-    def _disk_full(self, job: Held, error: OSError) -> str:
-        """Queue `job` again and say so; raises `error` if it's another one."""
-        if not files.is_full(error):
-            raise error
-        self.spool.put_back(job)
-        return files.full(error)
+            self._interrupted(job, f"the sandbox can't be set up: {error}")
+        else:
+            self._finish(job, place, outcome)
 
     def _fetch(self, job: Held, place: Place) -> None:
         path = fetch.sdist(
@@ -161,26 +163,24 @@ class Builder:
         # wheel-build@ reads it: the only word of a job that its command needs.
         place.hand_over(path.name)
 
-    def _interrupted(self, job: Held, cause: Optional[str]) -> Optional[str]:
+    def _interrupted(self, job: Held, cause: Optional[str]) -> None:
         count = job.interrupted + 1
         if count >= self.config.interruptions_max:
             last = f"; {cause}" if cause else ""
-            return self._fail(job, f"builder-lost: interrupted {count} times{last}")
+            self._fail(job, f"builder-lost: interrupted {count} times{last}")
+            return
         logger.warning("%s: interrupted (%d): %s", job.key, count, cause or "service or Pi ended")
         self.spool.put_back(job.waiting(interrupted=count))
-        return cause
+        if cause:
+            raise PiTroubleError(cause)
 
-    def _fail(self, job: Held, why: str, code: Optional[str] = None) -> Optional[str]:
-        try:
-            result = self._result(job, "failed", why, fetch=code)
-            self.spool.finish(result, f"{why}\n".encode(), None)
-        except OSError as error:
-            return self._disk_full(job, error)
+    def _fail(self, job: Held, why: str, code: Optional[str] = None) -> None:
+        result = self._result(job, "failed", why, fetch=code)
+        self.spool.finish(result, f"{why}\n".encode(), None)
         logger.info("%s: failed: %s", job.key, why)
-        return None
 
     def _finish(self, job: Held, place: Place, outcome: UnitResult) -> None:
-        """Put the result of an ended build into the spool; raises OSError on a full disk."""
+        """Put the result of an ended build into the spool."""
         self.units.end_processes(job.key)
         log = build_log.trimmed(place.log, self.config.log_max_bytes)
         why: Optional[str] = None
@@ -188,38 +188,33 @@ class Builder:
         taken: Optional[WheelFile] = None
         copy = self.spool.tmp / f"{job.key}.whl"
         found = apt.Needs((), ())
-        if outcome.succeeded:
-            try:
-                taken = output.take(place.wheels, copy, self.config.wheel_max_bytes)
-                found = apt.needs(
-                    copy,
-                    Rootfs(self.config.rootfs),
-                    self.config.release.preinstalled,
-                    scratch=place.sdist,
-                    max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
-                )
-                log += _missing(found.missing_libraries)
-            except (output.WheelError, apt.InspectError) as error:
-                copy.unlink(missing_ok=True)
-                taken, why = None, f"wheel refused: {error}"
-            except OSError:
-                copy.unlink(missing_ok=True)
-                raise
-        else:
-            unit = outcome
-        result = self._result(
-            job,
-            "failed" if taken is None else "built",
-            why,
-            wheel=taken,
-            apt_packages=found.apt_packages,
-            unit=unit,
-        )
         try:
+            if outcome.succeeded:
+                try:
+                    taken = output.take(place.wheels, copy, self.config.wheel_max_bytes)
+                    found = apt.needs(
+                        copy,
+                        Rootfs(self.config.rootfs),
+                        self.config.release.preinstalled,
+                        scratch=place.sdist,
+                        max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
+                    )
+                    log += _missing(found.missing_libraries)
+                except (output.WheelError, apt.InspectError) as error:
+                    taken, why = None, f"wheel refused: {error}"
+            else:
+                unit = outcome
+            result = self._result(
+                job,
+                "failed" if taken is None else "built",
+                why,
+                wheel=taken,
+                apt_packages=found.apt_packages,
+                unit=unit,
+            )
             self.spool.finish(result, log, copy if taken else None)
-        except OSError:
+        finally:
             copy.unlink(missing_ok=True)
-            raise
         ended = why or unit or ""
         logger.info("%s: %s in %.0f s %s", job.key, result.status, result.duration_s, ended)
 

@@ -85,14 +85,14 @@ def sdist(
     """Fetch `source` into `folder` and return its path.
 
     `timeout_s` is for the whole transfer, from the connection to the last byte. Raises FetchError,
-    with nothing left in `folder`, and OSError when the disk is full. For the main thread alone.
+    with nothing left in `folder`, or DiskFullError. For the main thread alone.
     """
     target = folder / source.filename
     late = f"{source.url}: not there after {timeout_s:.0f} s"
     try:
-        with _within(timeout_s, late):
+        with files.room(), _within(timeout_s, late):
             _transfer(source, target, max_bytes, timeout_s, context or ssl.create_default_context())
-    except FetchError:
+    except (FetchError, files.DiskFullError):
         target.unlink(missing_ok=True)
         raise
     except urllib.error.HTTPError as error:
@@ -104,8 +104,6 @@ def sdist(
         ) from error
     except (OSError, http.client.HTTPException) as error:
         target.unlink(missing_ok=True)
-        if files.is_full(error):
-            raise
         cause = getattr(error, "reason", None) or error
         raise FetchError(f"{source.url}: {cause}", NETWORK) from error
     return target

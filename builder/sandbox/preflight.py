@@ -132,12 +132,12 @@ class Preflight:
         self._last_trial = 0.0
         self._clock_until: Optional[float] = clock() + _CLOCK_LIMIT_S
 
-    def refusal(self, *, again: bool = False) -> Optional[str]:
-        """Return why this builder must take no jobs, or None. `again`: trust no trial that was."""
+    def refusal(self) -> Optional[str]:
+        """Return why this builder must take no jobs, or None."""
         lacks = host_lacks(
             memory_bytes(), time.time(), _CGROUP_CONTROLLERS, self.config.min_memory_bytes
         )
-        return lacks or self._waits_for_the_clock() or self.result(again=again).refuses
+        return lacks or self._waits_for_the_clock() or self.result().refuses
 
     def _waits_for_the_clock(self) -> Optional[str]:
         """Return that no time server has set the clock yet, in words, or None: also after a while.
@@ -156,14 +156,18 @@ class Preflight:
         self._clock_until = None
         return None
 
-    def result(self, *, again: bool = False) -> PreflightResult:
+    def forget(self) -> None:
+        """Have the next look make a trial."""
+        self._result = None
+
+    def result(self) -> PreflightResult:
         """Return what the trial showed; one that refuses is made again now and then."""
         if not self._packages.exists():
             # For a moment, while another rootfs takes its place; or there never was one.
             missing = f"{self.config.rootfs} isn't there: run site.yml for this Pi"
             return PreflightResult(missing, {})
         late = self.clock() - self._last_trial >= _AGAIN_S
-        if self._result is None or again or (self._result.refuses and late):
+        if self._result is None or (self._result.refuses and late):
             self._last_trial = self.clock()
             self._result = self._trial()
             says = self._result.refuses or "this builder makes the right wheels"

@@ -68,18 +68,15 @@ def apply(spool: Spool, changes: Changes) -> Optional[str]:
     Room is made before it is needed, and a job that has none isn't half written: the report
     doesn't show it, so the master gives it to another builder.
     """
-    for key in changes.acknowledge:
-        spool.acknowledge(key)
-    for key in changes.withdraw:
-        spool.withdraw(key)
-    for job in changes.add:
-        try:
+    try:
+        for key in changes.acknowledge:
+            spool.acknowledge(key)
+        for key in changes.withdraw:
+            spool.withdraw(key)
+        for job in changes.add:
             spool.add(job)
-        except OSError as error:
-            if not files.is_full(error):
-                raise
-            where = f"job {job.key} can't be written to {spool.root}"
-            return f"disk full: {where}: {error.strerror}; remove something from the Pi"
+    except files.DiskFullError as error:
+        return str(error)
     return None
 
 

@@ -15,12 +15,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
 from builder import files
+from builder.files import DiskFullError
 from builder.spool import held
 from builder.spool.held import Held
 from protocol import job as jobs
@@ -66,11 +67,12 @@ class Spool:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the spool for one change of state."""
+        """Hold the spool for one change of state; raises DiskFullError where there is no room."""
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            with files.room():
+                yield
         finally:
             os.close(descriptor)
 
@@ -138,7 +140,7 @@ class Spool:
     def take(self, now: float) -> Optional[Held]:
         """Start the next job: highest priority, then oldest.
 
-        Raises OSError, with the job still queued, when the disk is full.
+        Raises DiskFullError, with the job still queued.
         """
         with self.locked():
             queued = self._snapshot().queued
@@ -158,18 +160,15 @@ class Spool:
         with self.locked():
             # Without a start time it is known as being on its way back, whatever happens between.
             # A full disk costs what `job` says now, but never the job.
-            try:
+            with suppress(DiskFullError), files.room():
                 self._write(self.running, job.waiting())
-            except OSError as error:
-                if not files.is_full(error):
-                    raise
             self._move(job.key, self.running, self.jobs)
 
     def finish(self, result: Result, log: bytes, wheel: Optional[Path]) -> None:
         """Put the result of a started job where the master collects it.
 
-        `wheel` is a finished file inside tmp/, which moves into the result. Raises OSError, with
-        nothing changed but the wheel's place, when the disk is full.
+        `wheel` is a finished file inside tmp/, which moves into the result. Raises DiskFullError,
+        with nothing changed but the wheel's place.
         """
         folder = self.tmp / f"{keys.check(result.key)}.result"
         with self.locked():

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from builder import files
+from builder import PiTroubleError, files
 from builder.attempt import fetch, output
 from builder.attempt.build import Builder
 from builder.sandbox.units import UnitError
@@ -86,7 +86,7 @@ def sdist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wheel_and_its_needs_are_the_result(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    assert bench.builder.build(bench.take()) is None
+    bench.builder.build(bench.take())
     result = bench.result()
     assert (result["status"], result["reason"]) == ("built", None)
     assert result["wheel"]["filename"] == NAME
@@ -128,7 +128,7 @@ def test_the_sandbox_is_told_its_sdist_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_failed_build_is_a_result_with_its_log_and_how_it_ended(tmp_path: Path) -> None:
     bench = Bench(tmp_path, failed_build, build_timeout_s=7200)
-    assert bench.builder.build(bench.take()) is None
+    bench.builder.build(bench.take())
     result = bench.result()
     assert (result["status"], result["reason"]) == ("failed", None)
     assert result["unit"] == {"result": "exit-code", "exit_status": 1}
@@ -197,7 +197,7 @@ HOSTILE: dict[str, tuple[Act, str]] = {
 def test_no_wheel_keeps_its_job_from_ending(tmp_path: Path, left: str) -> None:
     act, says = HOSTILE[left]
     bench = Bench(tmp_path, act)
-    assert bench.builder.build(bench.take()) is None
+    bench.builder.build(bench.take())
     result = bench.result()
     assert result["status"] == "failed"
     assert re.match(f"wheel refused: .*{says}", result["reason"])
@@ -208,19 +208,22 @@ def test_no_wheel_keeps_its_job_from_ending(tmp_path: Path, left: str) -> None:
 def test_a_root_that_can_not_be_made_is_not_the_package_s_fault(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.units.refuses_root = "no overlay"
-    trouble = bench.builder.build(bench.take())
-    assert trouble == "the root of a build can't be made: no overlay"
+    with pytest.raises(PiTroubleError, match=r"^the root of a build can't be made: no overlay$"):
+        bench.builder.build(bench.take())
     assert bench.queued().interrupted == 0
 
 
 def test_a_sandbox_that_fails_for_one_package_again_and_again_fails_it(tmp_path: Path) -> None:
     bench = Bench(tmp_path, no_sandbox)
-    assert "can't be set up" in (bench.builder.build(bench.take()) or "")
-    for _ in range(2):
-        assert bench.queued().interrupted > 0
+    taken = bench.take()
+    for count in (1, 2):
+        with pytest.raises(PiTroubleError, match="can't be set up"):
+            bench.builder.build(taken)
+        assert bench.queued().interrupted == count
         again = bench.spool.take(bench.now)
         assert again is not None
-        bench.builder.build(again)
+        taken = again
+    bench.builder.build(taken)
     assert bench.result()["reason"].startswith("builder-lost: interrupted 3 times")
 
 
@@ -233,7 +236,7 @@ def test_an_sdist_that_can_not_be_had_is_a_result_that_says_what_kept_it(
 
     bench = Bench(tmp_path)
     monkeypatch.setattr(fetch, "sdist", fails)
-    assert bench.builder.build(bench.take()) is None
+    bench.builder.build(bench.take())
     result = bench.result()
     reason = "the sdist can't be fetched: https://localhost/x: unreachable"
     assert (result["status"], result["reason"], result["fetch"]) == ("failed", reason, code)
@@ -263,11 +266,9 @@ def test_a_full_disk_keeps_the_job_and_says_so(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(module, name, full)
-    trouble = bench.builder.build(taken)
+    with pytest.raises(PiTroubleError, match=r"^disk full: .*; remove something from the Pi$"):
+        bench.builder.build(taken)
     monkeypatch.undo()
-    assert trouble is not None
-    assert trouble.startswith("disk full: ")
-    assert trouble.endswith("remove something from the Pi")
     assert bench.queued().interrupted == 0
     assert not list(bench.spool.tmp.iterdir())
     assert not list(bench.config.work_dir.iterdir())
@@ -281,7 +282,7 @@ def test_a_build_that_fills_its_work_area_has_failed(
 
     monkeypatch.setattr("tempfile.SpooledTemporaryFile", full)
     bench = Bench(tmp_path)
-    assert bench.builder.build(bench.take()) is None
+    bench.builder.build(bench.take())
     assert bench.result()["reason"].startswith("wheel refused: no room to unpack")
 
 
@@ -291,7 +292,7 @@ def test_a_build_that_outlived_the_service_is_not_begun_again(tmp_path: Path) ->
     bench.units.start_root(KEY)
     bench.units.under_way.add(KEY)
     bench.now += 30
-    assert bench.builder.resume(taken) is None
+    bench.builder.resume(taken)
     assert bench.units.calls == [
         f"root {KEY}",
         f"build {KEY}",
@@ -305,7 +306,7 @@ def test_a_build_that_a_power_cut_ended_is_counted_and_begun_again(tmp_path: Pat
     bench = Bench(tmp_path)
     taken = bench.take()
     for count in (1, 2):
-        assert bench.builder.resume(taken) is None
+        bench.builder.resume(taken)
         assert bench.queued().interrupted == count
         again = bench.spool.take(bench.now)
         assert again is not None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from builder import files
 from builder.attempt import fetch
 from protocol.job import Sdist
 from tests.support.builder import sha256
@@ -228,7 +229,7 @@ def test_a_full_disk_is_not_the_network(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fchmod", full)
-    with pytest.raises(OSError, match="No space left") as caught:
+    with pytest.raises(files.DiskFullError, match="No space left") as caught:
         get(tls, tmp_path, f"{upstream}/whole")
     assert not isinstance(caught.value, fetch.FetchError)
     assert not list(tmp_path.iterdir())

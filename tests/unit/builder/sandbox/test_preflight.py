@@ -90,7 +90,8 @@ def test_a_trial_counts_until_the_service_starts_again_or_meets_with_trouble(pi:
     assert pi.trials == 1
     assert Preflight(pi.config, pi.units).refusal() is None
     assert pi.trials == 2
-    assert pi.preflight.refusal(again=True) is None
+    pi.preflight.forget()
+    assert pi.preflight.refusal() is None
     assert pi.trials == 3
 
 
@@ -110,7 +111,8 @@ def test_a_trial_that_fails_tells_why(pi: Pi) -> None:
         pi.preflight.refusal() == "the trial build failed (exit-code, status 1): error: no compiler"
     )
     pi.units.refuses_root = "no overlay"
-    assert pi.preflight.refusal(again=True) == "the trial build can't be made: no overlay"
+    pi.preflight.forget()
+    assert pi.preflight.refusal() == "the trial build can't be made: no overlay"
 
 
 def test_a_rootfs_that_is_not_there_is_no_crash(pi: Pi) -> None:
@@ -190,10 +192,10 @@ class IdleUnits(FakeUnits):
 def test_the_service_clears_leftovers_and_says_when_it_takes_jobs(pi: Pi) -> None:
     units = IdleUnits(pi.config.work_dir, pi.trial)
     service = serve.Service(pi.config, units)
-    assert service.start() is None
+    service.start()
     assert units.calls == ["remove bookworm-9-1"]
     assert "proves itself" in (status.read(pi.config.status_path) or "")
-    assert service.step(None) == (None, serve.IDLE_S)
+    assert service.step() == serve.IDLE_S
     assert status.read(pi.config.status_path) is None
 
 
@@ -205,7 +207,7 @@ def test_a_build_for_the_release_that_this_pi_had_is_ended(pi: Pi) -> None:
     service.spool.make()
     service.spool.add(job("bookworm-9-1"))
     assert service.spool.take(0.0)
-    assert service.start() is None
+    service.start()
     assert units.calls == ["remove bookworm-9-1"]
     assert service.spool.snapshot().keys == frozenset()
 
@@ -214,8 +216,25 @@ def test_the_service_takes_no_jobs_on_a_full_disk(pi: Pi, monkeypatch: pytest.Mo
     service = serve.Service(pi.config, IdleUnits(pi.config.work_dir, pi.trial))
     service.start()
     monkeypatch.setattr(reconcile, "low_disk", lambda *_: "disk full: 1 MiB")
-    assert service.step(None) == (None, serve.REFUSING_S)
+    assert service.step() == serve.REFUSING_S
     assert status.read(pi.config.status_path) == "disk full: 1 MiB"
+
+
+def test_a_pi_that_met_with_trouble_says_so_and_proves_itself_again(pi: Pi) -> None:
+    units = IdleUnits(pi.config.work_dir, pi.trial)
+    service = serve.Service(pi.config, units)
+    service.start()
+    assert service.step() == serve.IDLE_S
+    service.spool.add(job())
+    units.refuses_root = "no overlay"
+    assert service.step() == serve.REFUSING_S
+    says = "the root of a build can't be made: no overlay"
+    assert status.read(pi.config.status_path) == says
+    units.refuses_root = ""
+    assert service.spool.withdraw("bookworm-1-1")
+    assert service.step() == serve.IDLE_S
+    assert status.read(pi.config.status_path) is None
+    assert units.calls.count("build trial-0-0") == 2
 
 
 def test_the_service_takes_no_jobs_for_a_while_when_the_network_is_out(
@@ -231,16 +250,16 @@ def test_the_service_takes_no_jobs_for_a_while_when_the_network_is_out(
     for number in (1, 2, 3):
         service.spool.add(job(f"bookworm-{number}-1"))
     for pause_s, left in ((30, 2), (60, 1)):
-        assert service.step(None) == (None, 0.0)
+        assert service.step() == 0.0
         assert len(service.spool.snapshot().queued) == left
         pi.now += pause_s - 1
-        assert service.step(None) == (None, serve.REFUSING_S)
+        assert service.step() == serve.REFUSING_S
         says = status.read(pi.config.status_path) or ""
         assert says.startswith("can't fetch sdists: https://localhost/x: unreachable; tries again")
         # What it hasn't begun stays for the report to show, so nothing of it is lost.
         assert len(service.spool.snapshot().queued) == left
         pi.now += 1
-    service.step(None)
+    service.step()
     assert len(service.spool.snapshot().done) == 3
 
 
@@ -249,11 +268,11 @@ def test_the_service_builds_no_job_for_another_release(pi: Pi) -> None:
     service.start()
     foreign = job("trixie-1-1", target="trixie")
     service.spool.add(foreign)
-    assert service.step(None) == (None, serve.REFUSING_S)
+    assert service.step() == serve.REFUSING_S
     says = status.read(pi.config.status_path) or ""
     assert "builds for bookworm, and trixie-1-1 is for trixie: run site.yml" in says
     # The master takes it back; until then the report shows it, and it isn't lost.
     assert [item.key for item in service.spool.snapshot().queued] == ["trixie-1-1"]
     service.spool.withdraw("trixie-1-1")
-    assert service.step(None) == (None, serve.IDLE_S)
+    assert service.step() == serve.IDLE_S
     assert status.read(pi.config.status_path) is None

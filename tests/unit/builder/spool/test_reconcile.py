@@ -60,9 +60,9 @@ def test_a_full_disk_is_said_and_earlier_changes_hold(
 
     monkeypatch.setattr(files, "write_synced", full)
     changes = reconcile.Changes(add=(job("bookworm-4-1"),), withdraw=(QUEUED,))
-    said = reconcile.apply(spool, changes)
-    assert said is not None
-    assert said.startswith("disk full: job bookworm-4-1 can't be written to ")
+    said = reconcile.apply(spool, changes) or ""
+    assert said.startswith("disk full: ")
+    assert said.endswith("remove something from the Pi")
     assert spool.snapshot().keys == frozenset()
 
 

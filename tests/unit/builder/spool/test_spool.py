@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder import files
+from builder.files import DiskFullError
 from builder.spool.held import Held
 from builder.spool.spool import Spool
 from protocol.result import Result, WheelFile
@@ -148,7 +149,7 @@ def test_a_full_disk_while_adding_leaves_nothing_half_written(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFullError, match="No space"):
         spool.add(job())
     monkeypatch.undo()
     assert spool.snapshot().keys == frozenset()
@@ -160,7 +161,7 @@ def test_a_full_disk_while_finishing_keeps_the_job(
 ) -> None:
     key = taken(spool).key
     monkeypatch.setattr(files, "write_synced", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFullError, match="No space"):
         spool.finish(failed(key), b"log", None)
     monkeypatch.undo()
     assert [item.key for item in spool.snapshot().running] == [key]
@@ -184,7 +185,7 @@ def test_a_full_disk_while_taking_keeps_the_job_queued(
 ) -> None:
     spool.add(job())
     monkeypatch.setattr(files, "write_synced", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFullError, match="No space"):
         spool.take(100.0)
     monkeypatch.undo()
     assert [item.key for item in spool.snapshot().queued] == ["bookworm-1-1"]
