@@ -237,8 +237,7 @@ class Builder:
             reason=why,
             started_at=_time(started),
             finished_at=_time(now),
-            # A Pi has no clock of its own: it may be set back in the middle of a build.
-            duration_s=round(max(now - started, 0.0), 3),
+            duration_s=round(now - started, 3),
             wheel=wheel,
             apt_packages=apt_packages,
             fetch=fetch,

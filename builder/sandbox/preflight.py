@@ -31,8 +31,6 @@ _LOG_SHOWN_BYTES = 400
 _SSH_PORT = 22
 _PROBES_MAX = 20
 _AGAIN_S = 600.0
-# 2026-01-01: before this was written. A Pi without a network comes up in the past.
-_FIRST_SANE_TIME = 1767225600.0
 # There while systemd-timesyncd.service(8) runs: in no container, which has its host's clock.
 _TIMESYNC = Path("/run/systemd/timesync")
 _CLOCK_LIMIT_S = 300.0
@@ -79,13 +77,11 @@ def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
     return None
 
 
-def host_lacks(memory: int, now: float, controllers: Path, min_memory_bytes: int) -> Optional[str]:
+def host_lacks(memory: int, controllers: Path, min_memory_bytes: int) -> Optional[str]:
     """Return what this Pi lacks of what no build can do without, and the cure, or None."""
     if memory < min_memory_bytes:
         wanted = min_memory_bytes >> 20
         return f"{memory >> 20} MiB of memory, and a build needs {wanted} MiB: use a larger Pi"
-    if now < _FIRST_SANE_TIME:
-        return "the clock isn't set, so no certificate is valid; see timedatectl on the Pi"
     # Raspberry Pi OS starts without it; a host with cgroups of the old kind has no such file.
     if controllers.exists() and "memory" not in controllers.read_text(encoding="ascii").split():
         return (
@@ -134,9 +130,7 @@ class Preflight:
 
     def refusal(self) -> Optional[str]:
         """Return why this builder must take no jobs, or None."""
-        lacks = host_lacks(
-            memory_bytes(), time.time(), _CGROUP_CONTROLLERS, self.config.min_memory_bytes
-        )
+        lacks = host_lacks(memory_bytes(), _CGROUP_CONTROLLERS, self.config.min_memory_bytes)
         return lacks or self._waits_for_the_clock() or self.result().refuses
 
     def _waits_for_the_clock(self) -> Optional[str]:
