@@ -40,7 +40,7 @@ class BuildUnits(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class Workdir:
     """The folders of one build; wheel-root@KEY makes and removes them."""
 
     folder: Path
@@ -101,7 +101,7 @@ class Builder:
         raises PiTroubleError.
         """
         logger.info("%s: building %s %s", job.key, job.project, job.version)
-        place = Place(self.config.work_dir / job.key)
+        workdir = Workdir(self.config.work_dir / job.key)
         with self._ending(job):
             try:
                 self.units.start_root(job.key)
@@ -110,13 +110,13 @@ class Builder:
                 self.spool.put_back(job)
                 raise PiTroubleError(f"the root of a build can't be made: {error}") from error
             try:
-                self._fetch(job, place)
+                self._fetch(job, workdir)
             except fetch.FetchError as error:
                 if error.code == NETWORK:
                     self.pause.begin(str(error))
                 self._fail(job, f"the sdist can't be fetched: {error}", error.code)
             else:
-                self._run(job, place)
+                self._run(job, workdir)
 
     def resume(self, job: Held) -> None:
         """Bring a job to its end that was being built when the service ended.
@@ -127,7 +127,7 @@ class Builder:
         with self._ending(job):
             if self.units.is_building(job.key):
                 logger.info("%s: goes on", job.key)
-                self._run(job, Place(self.config.work_dir / job.key))
+                self._run(job, Workdir(self.config.work_dir / job.key))
             else:
                 self._interrupted(job, None)
 
@@ -143,25 +143,25 @@ class Builder:
         finally:
             self.units.remove(job.key)
 
-    def _run(self, job: Held, place: Place) -> None:
+    def _run(self, job: Held, workdir: Workdir) -> None:
         try:
             outcome = self.units.build(job.key)
         except UnitError as error:
             self._interrupted(job, f"the sandbox can't be set up: {error}")
         else:
-            self._finish(job, place, outcome)
+            self._finish(job, workdir, outcome)
 
-    def _fetch(self, job: Held, place: Place) -> None:
+    def _fetch(self, job: Held, workdir: Workdir) -> None:
         path = fetch.sdist(
             job.sdist,
-            place.sdist,
+            workdir.sdist,
             max_bytes=self.config.sdist_max_bytes,
             timeout_s=self.config.fetch_timeout_s,
             context=self.context,
         )
         self.pause.end()
         # wheel-build@ reads it: the only word of a job that its command needs.
-        place.hand_over(path.name)
+        workdir.hand_over(path.name)
 
     def _interrupted(self, job: Held, cause: Optional[str]) -> None:
         count = job.interrupted + 1
@@ -179,24 +179,24 @@ class Builder:
         self.spool.finish(result, f"{why}\n".encode(), None)
         logger.info("%s: failed: %s", job.key, why)
 
-    def _finish(self, job: Held, place: Place, outcome: UnitResult) -> None:
+    def _finish(self, job: Held, workdir: Workdir, outcome: UnitResult) -> None:
         """Put the result of an ended build into the spool."""
         self.units.end_processes(job.key)
-        log = build_log.trimmed(place.log, self.config.log_max_bytes)
+        log = build_log.trimmed(workdir.log, self.config.log_max_bytes)
         why: Optional[str] = None
         unit: Optional[UnitResult] = None
         taken: Optional[WheelFile] = None
         copy = self.spool.tmp / f"{job.key}.whl"
-        found = apt.Needs((), ())
+        found = apt.AptPackages((), ())
         try:
             if outcome.succeeded:
                 try:
-                    taken = output.take(place.wheels, copy, self.config.wheel_max_bytes)
+                    taken = output.take(workdir.wheels, copy, self.config.wheel_max_bytes)
                     found = apt.needs(
                         copy,
                         Rootfs(self.config.rootfs),
                         self.config.release.preinstalled,
-                        scratch=place.sdist,
+                        scratch=workdir.sdist,
                         max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
                     )
                     log += _missing(found.missing_libraries)
@@ -209,7 +209,7 @@ class Builder:
                 "failed" if taken is None else "built",
                 why,
                 wheel=taken,
-                apt_packages=found.apt_packages,
+                apt_packages=found.names,
                 unit=unit,
             )
             self.spool.finish(result, log, copy if taken else None)

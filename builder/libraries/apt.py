@@ -46,10 +46,10 @@ class InspectError(Exception):
 
 
 @dataclass(frozen=True)
-class Needs:
+class AptPackages:
     """What must be there for a wheel's libraries to load."""
 
-    apt_packages: tuple[str, ...]
+    names: tuple[str, ...]
     missing_libraries: tuple[str, ...]
 
 
@@ -60,7 +60,7 @@ def needs(
     *,
     scratch: Path,
     max_bytes: int,
-) -> Needs:
+) -> AptPackages:
     """Return the packages that `wheel` needs and the libraries that no package has.
 
     Libraries inside the wheel count as there; `preinstalled` packages are left out. Files are told
@@ -86,7 +86,7 @@ def needs(
             missing.add(soname)
         elif package not in preinstalled:
             packages.add(package)
-    return Needs(tuple(sorted(packages)), tuple(sorted(missing)))
+    return AptPackages(tuple(sorted(packages)), tuple(sorted(missing)))
 
 
 class _Archive(io.BufferedReader):

@@ -19,7 +19,7 @@ from typing import Any, Optional
 
 from builder.attempt import log as build_log
 from builder.attempt import output
-from builder.attempt.build import BuildUnits, Place, memory_bytes
+from builder.attempt.build import BuildUnits, Workdir, memory_bytes
 from builder.config import Config, Release
 from builder.sandbox.units import UnitError
 from protocol import fields
@@ -169,19 +169,19 @@ class Preflight:
         return self._result
 
     def _trial(self) -> PreflightResult:
-        place = Place(self.config.work_dir / TRIAL_KEY)
+        workdir = Workdir(self.config.work_dir / TRIAL_KEY)
         try:
             self.units.start_root(TRIAL_KEY)
-            (place.sdist / _SDIST).write_bytes(trial_sdist(self._probes()))
-            place.hand_over(_SDIST)
+            (workdir.sdist / _SDIST).write_bytes(trial_sdist(self._probes()))
+            workdir.hand_over(_SDIST)
             outcome = self.units.build(TRIAL_KEY, _TRIAL_LIMIT_S)
             self.units.end_processes(TRIAL_KEY)
             if not outcome.succeeded:
-                log = build_log.trimmed(place.log, self.config.log_max_bytes)
+                log = build_log.trimmed(workdir.log, self.config.log_max_bytes)
                 end = fields.one_line(log[-_LOG_SHOWN_BYTES:].decode("utf-8", "replace"))
                 return PreflightResult(f"the trial build failed ({outcome}): {end}", {})
             copy = self.config.spool_dir / "tmp" / "trial.whl"
-            output.take(place.wheels, copy, self.config.wheel_max_bytes)
+            output.take(workdir.wheels, copy, self.config.wheel_max_bytes)
             with zipfile.ZipFile(copy) as archive:
                 facts = json.loads(archive.read("trial-0.dist-info/facts.json"))
             copy.unlink()

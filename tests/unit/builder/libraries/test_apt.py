@@ -49,7 +49,7 @@ def rootfs(tmp_path: Path) -> Rootfs:
     return Rootfs(root)
 
 
-def look(tmp_path: Path, rootfs: Rootfs, members: dict[str, bytes]) -> apt.Needs:
+def look(tmp_path: Path, rootfs: Rootfs, members: dict[str, bytes]) -> apt.AptPackages:
     wheel = tmp_path / "demo-1.0-cp311-cp311-linux_armv7l.whl"
     write_wheel(wheel, members)
     return apt.needs(wheel, rootfs, {"libc6"}, scratch=tmp_path, max_bytes=1 << 20)
@@ -59,12 +59,12 @@ def test_a_library_s_package_is_found_under_the_other_name_of_its_folder(
     tmp_path: Path, rootfs: Rootfs
 ) -> None:
     found = look(tmp_path, rootfs, {"lzo.so": elf32(["liblzo2.so.2", "libc.so.6"])})
-    assert found == apt.Needs(("liblzo2-2",), ())
+    assert found == apt.AptPackages(("liblzo2-2",), ())
 
 
 def test_a_link_by_way_of_alternatives_leads_to_its_package(tmp_path: Path, rootfs: Rootfs) -> None:
     found = look(tmp_path, rootfs, {"numpy.so": elf32(["libblas.so.3"])})
-    assert found.apt_packages == ("libblas3",)
+    assert found.names == ("libblas3",)
 
 
 def test_libraries_inside_the_wheel_need_nothing(tmp_path: Path, rootfs: Rootfs) -> None:
@@ -73,12 +73,12 @@ def test_libraries_inside_the_wheel_need_nothing(tmp_path: Path, rootfs: Rootfs)
         "a.libs/libz-1234.so.1": elf32([]),
         "a.libs/other-name.so": elf32([], soname="libinner.so.5"),
     }
-    assert look(tmp_path, rootfs, members) == apt.Needs((), ())
+    assert look(tmp_path, rootfs, members) == apt.AptPackages((), ())
 
 
 def test_an_elf_file_is_told_by_its_first_bytes(tmp_path: Path, rootfs: Rootfs) -> None:
     members = {"bin/tool": elf32(["liblzo2.so.2"]), "fake.so": b"#!/bin/sh", "empty.so": b""}
-    assert look(tmp_path, rootfs, members).apt_packages == ("liblzo2-2",)
+    assert look(tmp_path, rootfs, members).names == ("liblzo2-2",)
 
 
 FOREIGN = elf32(["liblzo2.so.2"])[:18] + b"\xb7\x00" + elf32(["liblzo2.so.2"])[20:]
@@ -98,7 +98,7 @@ FOREIGN = elf32(["liblzo2.so.2"])[:18] + b"\xb7\x00" + elf32(["liblzo2.so.2"])[2
 def test_code_that_is_not_for_a_pi_needs_nothing(
     tmp_path: Path, rootfs: Rootfs, path: str, data: bytes
 ) -> None:
-    assert look(tmp_path, rootfs, {path: data}) == apt.Needs((), ())
+    assert look(tmp_path, rootfs, {path: data}) == apt.AptPackages((), ())
 
 
 def test_a_library_for_another_processor_is_not_there(tmp_path: Path, rootfs: Rootfs) -> None:
@@ -110,7 +110,7 @@ def test_a_library_that_no_package_has_is_missing(tmp_path: Path, rootfs: Rootfs
     found = look(
         tmp_path, rootfs, {"a.so": elf32(["libcuda.so.1", "../../etc/x", "libescape.so.1"])}
     )
-    assert found == apt.Needs((), ("../../etc/x", "libcuda.so.1", "libescape.so.1"))
+    assert found == apt.AptPackages((), ("../../etc/x", "libcuda.so.1", "libescape.so.1"))
 
 
 def test_a_link_never_leads_out_of_the_tree(rootfs: Rootfs) -> None:
@@ -121,7 +121,7 @@ def test_a_link_never_leads_out_of_the_tree(rootfs: Rootfs) -> None:
 
 
 def test_a_pure_wheel_needs_nothing(tmp_path: Path, rootfs: Rootfs) -> None:
-    assert look(tmp_path, rootfs, {"a.py": b"pass"}) == apt.Needs((), ())
+    assert look(tmp_path, rootfs, {"a.py": b"pass"}) == apt.AptPackages((), ())
 
 
 @pytest.mark.parametrize(
