@@ -179,44 +179,37 @@ class Builder:
         self.spool.finish(result, f"{why}\n".encode(), None)
         logger.info("%s: failed: %s", job.key, why)
 
-    def _finish(self, job: Held, workdir: Workdir, outcome: UnitResult) -> None:
+    def _finish(self, job: Held, workdir: Workdir, ended: UnitResult) -> None:
         """Put the result of an ended build into the spool."""
         self.units.end_processes(job.key)
         log = build_log.trimmed(workdir.log, self.config.log_max_bytes)
-        why: Optional[str] = None
-        unit: Optional[UnitResult] = None
-        taken: Optional[WheelFile] = None
         copy = self.spool.tmp / f"{job.key}.whl"
-        found = apt.AptPackages((), ())
         try:
-            if outcome.succeeded:
-                try:
-                    taken = output.take(workdir.wheels, copy, self.config.wheel_max_bytes)
-                    found = apt.needs(
-                        copy,
-                        Rootfs(self.config.rootfs),
-                        self.config.release.preinstalled,
-                        scratch=workdir.sdist,
-                        max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
-                    )
-                    log += _missing(found.missing_libraries)
-                except (output.WheelError, apt.InspectError) as error:
-                    taken, why = None, f"wheel refused: {error}"
+            if not ended.succeeded:
+                result = self._result(job, "failed", None, unit=ended)
             else:
-                unit = outcome
-            result = self._result(
-                job,
-                "failed" if taken is None else "built",
-                why,
-                wheel=taken,
-                apt_packages=found.names,
-                unit=unit,
-            )
-            self.spool.finish(result, log, copy if taken else None)
+                try:
+                    wheel = output.take(workdir.wheels, copy, self.config.wheel_max_bytes)
+                    found = self._needs(copy, workdir)
+                except (output.WheelError, apt.InspectError) as error:
+                    result = self._result(job, "failed", f"wheel refused: {error}")
+                else:
+                    result = self._result(job, "built", None, wheel=wheel, apt_packages=found.names)
+                    log += _missing(found.missing_libraries)
+            self.spool.finish(result, log, copy if result.wheel else None)
         finally:
             copy.unlink(missing_ok=True)
-        ended = why or unit or ""
-        logger.info("%s: %s in %.0f s %s", job.key, result.status, result.duration_s, ended)
+        why = result.reason or result.unit or ""
+        logger.info("%s: %s in %.0f s %s", job.key, result.status, result.duration_s, why)
+
+    def _needs(self, wheel: Path, workdir: Workdir) -> apt.AptPackages:
+        return apt.needs(
+            wheel,
+            Rootfs(self.config.rootfs),
+            self.config.release.preinstalled,
+            scratch=workdir.sdist,
+            max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
+        )
 
     def _result(
         self,
