@@ -198,6 +198,23 @@ def test_the_service_clears_leftovers_and_says_when_it_takes_jobs(pi: Pi) -> Non
     assert status.read(pi.config.status_path) is None
 
 
+def test_a_build_that_goes_on_is_brought_to_its_end_before_the_pi_proves_itself(pi: Pi) -> None:
+    units = IdleUnits(pi.config.work_dir, lambda _: UnitResult("exit-code", 1))
+    service = serve.Service(pi.config, units)
+    service.spool.make()
+    service.spool.add(job("bookworm-9-1"))
+    assert service.spool.take(0.0)
+    units.start_root("bookworm-9-1")
+    units.under_way.add("bookworm-9-1")
+    service.start()
+    assert status.read(pi.config.status_path) is None
+    assert service.step() == 0.0
+    assert service.spool.snapshot().done == ("bookworm-9-1",)
+    assert "build trial-0-0" not in units.calls
+    assert service.step() == serve.REFUSING_S
+    assert "the trial build failed" in (status.read(pi.config.status_path) or "")
+
+
 def test_a_build_for_the_release_that_this_pi_had_is_ended(pi: Pi) -> None:
     units = IdleUnits(pi.config.work_dir, pi.trial)
     units.under_way.add("bookworm-9-1")
