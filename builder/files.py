@@ -20,9 +20,9 @@ class DiskFullError(PiTroubleError):
     """There is no room for what was to be written."""
 
 
-def is_full(error: BaseException) -> bool:
+def is_full(error: OSError) -> bool:
     """Whether `error` says that a disk or a quota is full."""
-    return isinstance(error, OSError) and error.errno in _FULL
+    return error.errno in _FULL
 
 
 @contextmanager
