@@ -88,3 +88,10 @@ def key(farm: Farm) -> str:
     farm.rows("UPDATE projects SET dirty_since = NULL")
     farm.later(minutes=5)
     return key
+
+
+@pytest.fixture
+def nine(farm: Farm) -> Farm:
+    """A farm with nine jobs for each target."""
+    farm.sync(upstream("demo", *(f"1.{n}" for n in range(9))))
+    return farm

@@ -27,6 +27,8 @@ from tests.support.cluster import Cluster
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+TWO = {"pi1": "bookworm", "pi2": "bookworm"}
+"""Two builders, and what they build for."""
 
 
 def sdist(project: str, version: str, **changes: Any) -> UpstreamFile:
@@ -247,3 +249,21 @@ def exchange(
     if collected is None:
         collected = report.get("done") or [] if isinstance(report, dict) else []
     return {"report": report, "collected": collected, "handed": handed}
+
+
+def leases(farm: Farm) -> dict[str, int]:
+    """How many jobs each builder holds."""
+    return dict(
+        farm.rows(
+            "SELECT b.name, count(*) FROM jobs JOIN builders b USING (builder_id)"
+            " WHERE state = 'leased' GROUP BY b.name"
+        )
+    )
+
+
+def attempts(farm: Farm) -> list[tuple[str, int, int]]:
+    """State, attempt and count of losses of each of bookworm's jobs."""
+    return farm.rows(
+        "SELECT state, attempt, lost_count FROM jobs JOIN targets USING (target_id)"
+        " WHERE name = 'bookworm' ORDER BY job_id"
+    )

@@ -98,6 +98,10 @@ class Forge:
         return packed.getvalue()
 
 
+PURE = Forge(tag="py3-none-any", files={"demo.py": b""})
+"""A wheel that serves every platform."""
+
+
 def digest(data: bytes, algorithm: str = "sha256") -> str:
     raw = hashlib.new(algorithm, data).digest()
     return f"{algorithm}={base64.urlsafe_b64encode(raw).decode().rstrip('=')}"
