@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import subprocess
 import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import yaml
+from jinja2 import Environment
 from packaging.utils import parse_wheel_filename
+from psycopg2.extensions import connection
 
 from master.config import Config
+from master.site import publish
 from tests.support.cluster import Cluster
+
+ROLE = Path(__file__).parents[2] / "roles/publish"
+ONE = "one-1.0-cp311-cp311-linux_armv7l.whl"
+TWO = "two-2.0-py3-none-any.whl"
+INDEX = ("index.html", "index.v1_html", "index.v1_json")
 
 
 @dataclass
@@ -172,3 +183,68 @@ class SiteFarm:
                 archive.writestr(name, text)
         (folder / f"{filename}.metadata").write_text(metadata)
         return (folder / filename).read_bytes(), metadata.encode()
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+
+
+def rsync_options(kind: str, config: Config) -> list[str]:
+    """What ansible.posix.synchronize makes of the role publish's task."""
+    task = yaml.safe_load((ROLE / "tasks/carry.yml").read_text())[0]
+    environment = Environment()
+    environment.filters["ternary"] = lambda value, yes, no: yes if value else no
+
+    def value(expression: object) -> str:
+        template = environment.from_string(str(expression))
+        return template.render(publish_list=kind, publish_state_dir=config.state_dir)
+
+    arguments = {name: value(text) for name, text in task["ansible.posix.synchronize"].items()}
+    flags = {"recursive": "--recursive", "delete": "--delete-after", "checksum": "--checksum",
+             "perms": "--perms", "times": "--times"}  # fmt: skip
+    options = [flag for name, flag in flags.items() if arguments[name] == "True"]
+    options += [value(text) for text in task["ansible.posix.synchronize"]["rsync_opts"]]
+    # Is relative to the folder of a restricted key.
+    options.remove("--temp-dir=/incoming")
+    return options
+
+
+def carry(config: Config, web: Path, lists: dict[str, int], *kinds: str) -> list[str]:
+    """Does what the role publish does; returns what rsync had to do."""
+    done: list[str] = []
+    for kind in kinds or publish.LISTS:
+        if lists[kind]:
+            argv = [
+                "rsync",
+                "--perms",
+                "--times",
+                "--out-format=%i %n",
+                *rsync_options(kind, config),
+            ]
+            argv += [f"{config.state_dir}/site/", f"{web}/"]
+            output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+            done += output.splitlines()
+    return done
+
+
+def publish_all(conn: connection, config: Config, web: Path) -> list[str]:
+    rendered = publish.render(conn, config)
+    if not rendered.lists:
+        return []
+    done = carry(config, web, rendered.lists)
+    publish.mark_published(conn, config)
+    return done
+
+
+def an_hour_later(farm: SiteFarm) -> None:
+    farm.query(
+        """UPDATE sync_state SET updated_at = updated_at - interval '1 hour'
+           WHERE key = 'hourly_pages'"""
+    )
+
+
+def names(done: list[str]) -> set[str]:
+    """The files that rsync really sent or removed."""
+    return {line.split(" ", 1)[1] for line in done if line.startswith(("<f", ">f", "*d"))}

@@ -15,9 +15,8 @@ from ansible.module_utils.testing import patch_module_args
 from library import site_render
 from master.config import Config
 from tests.support.cluster import Cluster
-from tests.support.site import SiteFarm
+from tests.support.site import ONE, SiteFarm
 
-ONE = "one-1.0-cp311-cp311-linux_armv7l.whl"
 Run = Callable[..., dict[str, Any]]
 
 

@@ -21,9 +21,8 @@ from master.site import publish
 from tests.integration.conftest import make_config
 from tests.support.cluster import Cluster
 from tests.support.nginx import SiteServer
-from tests.support.site import SiteFarm
+from tests.support.site import ONE, SiteFarm
 
-ONE = "one-1.0-cp311-cp311-linux_armv7l.whl"
 OLD = "two_words-2.0-py3-none-any.whl"
 NEW = "two_words-2.1-py3-none-any.whl"
 JSON = "application/vnd.pypi.simple.v1+json"
