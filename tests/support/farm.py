@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,7 @@ from protocol import VERSION
 from tests.support.cluster import Cluster
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
+Sync = Callable[..., dict[str, Synced]]
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TWO = {"pi1": "bookworm", "pi2": "bookworm"}
 """Two builders, and what they build for."""
@@ -267,3 +268,12 @@ def attempts(farm: Farm) -> list[tuple[str, int, int]]:
         "SELECT state, attempt, lost_count FROM jobs JOIN targets USING (target_id)"
         " WHERE name = 'bookworm' ORDER BY job_id"
     )
+
+
+def present(farm: Farm) -> list[str]:
+    """The versions that the index has, as far as the farm believes it."""
+    rows = farm.rows(
+        "SELECT p.name || ' ' || version FROM versions JOIN projects p USING (project_id)"
+        " WHERE present ORDER BY 1"
+    )
+    return [text for (text,) in rows]

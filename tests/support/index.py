@@ -73,6 +73,12 @@ class Catalogue:
     """The Accept headers of requests, User-Agents after a |."""
 
 
+def page(name: str, **facts: object) -> Answer:
+    """A JSON page without files."""
+    value = {"meta": {"api-version": "1.1"}, "name": name, "files": [], **facts}
+    return Answer(kind=JSON_TYPE, body=json.dumps(value).encode())
+
+
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from master.database import connection as db
@@ -14,12 +12,6 @@ from master.upstream.project import Synced
 from tests.support.farm import START, Farm, said
 from tests.support.index import Catalogue, File, Server
 from tests.support.wheels import Forge
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(Catalogue()) as server:
-        yield server
 
 
 @pytest.fixture(params=["json", "html"])
