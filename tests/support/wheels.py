@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+from master.results.refused import WheelRefusedError
 from master.results.repack import Packed, repack
 from master.results.verify import Expected, Wheel, opened
 from master.targets.tags import Target
@@ -128,6 +131,20 @@ def examine(
     path.write_bytes(data)
     with opened(path, change(expected(data, filename))) as wheel:
         return wheel, repack(wheel, tmp_path)
+
+
+def verified(
+    tmp_path: Path, data: bytes, filename: str, change: Callable[[Expected], Expected] = lambda e: e
+) -> Wheel:
+    """What the master finds out about it; raises WheelRefusedError."""
+    return examine(tmp_path, data, filename, change)[0]
+
+
+def refused(tmp_path: Path, forge: Forge, data: bytes | None = None) -> str:
+    """Why the master refuses it."""
+    with pytest.raises(WheelRefusedError) as caught:
+        verified(tmp_path, forge.bytes() if data is None else data, forge.filename)
+    return str(caught.value)
 
 
 def unpacked(path: Path) -> dict[str, bytes]:
