@@ -26,9 +26,8 @@ from master.jobs import reasons
 from master.results.record import Recorder
 from master.site import publish
 from master.status import due, read
-from tests.integration.conftest import make_config
 from tests.support.cluster import ROLES, Cluster
-from tests.support.farm import START, Farm
+from tests.support.farm import START, Farm, make_config
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
 SIZES = (100_000, 4_000_000)

@@ -8,37 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from master import config as master_config
 from master.config import Config
 from master.database import connection as db
 from master.database import migrate
 from master.jobs import reasons
 from tests.support.cluster import ROLES, Cluster
-from tests.support.farm import Farm, upstream
+from tests.support.farm import Farm, make_config, upstream
 
 _numbers = itertools.count(1)
-
-
-def make_config(cluster: Cluster, database: str, state_dir: Path) -> Config:
-    return config_of(str(cluster.root), database, state_dir)
-
-
-def config_of(host: str, database: str, state_dir: Path) -> Config:
-    """Settings of a farm whose database listens on a socket in the folder host."""
-    return master_config.parse(
-        {
-            "database": {"host": host, "port": 5432, "name": database},
-            "state_dir": str(state_dir),
-            "pypi_url": None,
-            "pypi_projects": [],
-            "pypi_versions": "all",
-            "spool_depth": 3,
-            "builder_lost_after_s": 900,
-            "wheel_max_bytes": 1 << 20,
-            "min_free_bytes": 1,
-            "site_url": "https://farm.example",
-        }
-    )
 
 
 @pytest.fixture(scope="session")

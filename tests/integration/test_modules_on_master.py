@@ -18,7 +18,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from master.config import Config
 from master.database.migrate import SCHEMA
-from tests.support.farm import Farm, exchange, said, upstream
+from tests.support.farm import Farm, exchange, said, settings, upstream
 from tests.support.index import LOGIN_PAGE, Catalogue, File, Server
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
@@ -27,18 +27,6 @@ TARGETS = [
     {name: value for name, value in asdict(target).items() if name != "target_id"}
     for target in (BOOKWORM, TRIXIE)
 ]
-
-
-def settings(config: Config, **changes: Any) -> dict[str, Any]:
-    database = config.database
-    return {
-        "database": {"host": database.host, "port": database.port, "name": database.name},
-        "state_dir": str(config.state_dir),
-        "pypi_projects": ["demo"],
-        "site_url": "https://farm.example",
-        "min_free_bytes": 1,
-        **changes,
-    }
 
 
 @pytest.fixture

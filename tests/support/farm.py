@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from master import config as master_config
 from master.config import Config
 from master.database import connection as db
 from master.database.connection import Connection
@@ -51,6 +53,41 @@ def upstream(project: str, *versions: str, **changes: Any) -> UpstreamProject:
     """A project of the index with an sdist of each version."""
     found = (UpstreamVersion(v, (sdist(project, v, **changes),)) for v in versions)
     return UpstreamProject(project, tuple(found))
+
+
+def make_config(cluster: Cluster, database: str, state_dir: Path) -> Config:
+    return config_of(str(cluster.root), database, state_dir)
+
+
+def config_of(host: str, database: str, state_dir: Path) -> Config:
+    """Settings of a farm whose database listens on a socket in the folder host."""
+    return master_config.parse(
+        {
+            "database": {"host": host, "port": 5432, "name": database},
+            "state_dir": str(state_dir),
+            "pypi_url": None,
+            "pypi_projects": [],
+            "pypi_versions": "all",
+            "spool_depth": 3,
+            "builder_lost_after_s": 900,
+            "wheel_max_bytes": 1 << 20,
+            "min_free_bytes": 1,
+            "site_url": "https://farm.example",
+        }
+    )
+
+
+def settings(config: Config, **changes: Any) -> dict[str, Any]:
+    """What stands in the master.json of a farm with this config."""
+    database = config.database
+    return {
+        "database": {"host": database.host, "port": database.port, "name": database.name},
+        "state_dir": str(config.state_dir),
+        "pypi_projects": ["demo"],
+        "site_url": "https://farm.example",
+        "min_free_bytes": 1,
+        **changes,
+    }
 
 
 class Farm:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from master.database import connection as db
 from master.results import collect
-from tests.integration.conftest import config_of
-from tests.support.farm import exchange, said
+from tests.support.farm import config_of, exchange, said
 
 
 def main() -> None:

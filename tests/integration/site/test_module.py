@@ -15,6 +15,7 @@ from ansible.module_utils.testing import patch_module_args
 from library import site_render
 from master.config import Config
 from tests.support.cluster import Cluster
+from tests.support.farm import settings
 from tests.support.site import ONE, SiteFarm
 
 Run = Callable[..., dict[str, Any]]
@@ -24,17 +25,7 @@ Run = Callable[..., dict[str, Any]]
 def run(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the module to its end and returns what it says."""
     path = tmp_path / "master.json"
-    database = config.database
-    path.write_text(
-        json.dumps(
-            {
-                "database": {"host": database.host, "port": database.port, "name": database.name},
-                "state_dir": str(config.state_dir),
-                "pypi_projects": [],
-                "site_url": config.site_url,
-            }
-        )
-    )
+    path.write_text(json.dumps(settings(config, pypi_projects=[])))
 
     def run_module(**arguments: Any) -> dict[str, Any]:
         with (

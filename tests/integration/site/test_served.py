@@ -18,8 +18,8 @@ from pypi_simple import ACCEPT_ANY, ACCEPT_HTML_ONLY, ACCEPT_JSON_ONLY, PyPISimp
 
 from master.database import connection as db
 from master.site import publish
-from tests.integration.conftest import make_config
 from tests.support.cluster import Cluster
+from tests.support.farm import make_config
 from tests.support.nginx import SiteServer
 from tests.support.site import ONE, SiteFarm
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from master.config import Config
-from tests.integration.test_info import Farm
 from tests.support.cluster import Cluster
+from tests.support.farm import settings
+from tests.support.status import StatusFarm
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 PLAYBOOK = """
 - hosts: localhost
@@ -36,7 +35,7 @@ PLAYBOOK = """
 
 @dataclass
 class Follower:
-    farm: Farm
+    farm: StatusFarm
     folder: Path
     settings: Path
 
@@ -71,22 +70,10 @@ class Follower:
 
 
 @pytest.fixture
-def follower(cluster: Cluster, config: Config, tmp_path: Path) -> Iterator[Follower]:
-    settings = tmp_path / "master.json"
-    database = config.database
-    settings.write_text(
-        json.dumps(
-            {
-                "database": {"host": database.host, "port": database.port, "name": database.name},
-                "state_dir": str(config.state_dir),
-                "pypi_projects": [],
-                "site_url": config.site_url,
-            }
-        )
-    )
-    conn = cluster.connect(database.name)
-    yield Follower(Farm(conn, config), tmp_path, settings)
-    conn.close()
+def follower(farm: StatusFarm, tmp_path: Path) -> Follower:
+    path = tmp_path / "master.json"
+    path.write_text(json.dumps(settings(farm.config)))
+    return Follower(farm, tmp_path, path)
 
 
 def until(process: subprocess.Popen[str], words: str) -> str:

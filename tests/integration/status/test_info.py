@@ -3,137 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from master.config import Config
 from master.database import connection as db
 from master.status import read
-from master.status.model import Counts, Failure, Info, Left, Running, TargetResult, Waiting
-from tests.support.cluster import Cluster
+from master.status.model import Counts, Failure, Left, Running, TargetResult, Waiting
 from tests.support.farm import said
-
-NOW = datetime.now(UTC)
-SHA256 = "0" * 64
+from tests.support.status import NOW, SHA256, StatusFarm, leased
 
 
-@dataclass
-class Farm:
-    """Rows by hand, as the superuser: what is tested is reading, whoever wrote."""
-
-    conn: Any
-    config: Config
-
-    def one(self, query: str, *values: object) -> Any:
-        with self.conn, self.conn.cursor() as cursor:
-            cursor.execute(query, values)
-            return cursor.fetchone()[0]
-
-    def target(self, name: str) -> int:
-        return int(
-            self.one(
-                "INSERT INTO targets (name, python_version, interpreter_tag, abi_tag, platform_tag)"
-                " VALUES (%s, '3.11', 'cp311', 'cp311', 'linux_armv7l') RETURNING target_id",
-                name,
-            )
-        )
-
-    def builder(self, name: str, target: int, **columns: object) -> int:
-        names = ["name", "target_id", *columns]
-        places = ", ".join(["%s"] * len(names))
-        return int(
-            self.one(
-                f"INSERT INTO builders ({', '.join(names)}) VALUES ({places}) RETURNING builder_id",
-                name,
-                target,
-                *columns.values(),
-            )
-        )
-
-    def version(self, project: str, version: str) -> int:
-        project_id = self.one(
-            "INSERT INTO projects (name, display_name) VALUES (%s, %s)"
-            " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING project_id",
-            project,
-            project,
-        )
-        version_id = self.one(
-            "INSERT INTO versions (project_id, version) VALUES (%s, %s) RETURNING version_id",
-            project_id,
-            version,
-        )
-        filename = f"{project}-{version}.tar.gz"
-        self.one(
-            "INSERT INTO upstream_files (version_id, filename, kind, url, sha256)"
-            " VALUES (%s, %s, 'sdist', %s, %s) RETURNING 1",
-            version_id,
-            filename,
-            f"https://index.example/{filename}",
-            SHA256,
-        )
-        return int(version_id)
-
-    def job(self, version: int, target: int, state: str = "pending", **columns: object) -> int:
-        if state in ("built", "failed", "skipped"):
-            columns = {"finished_at": NOW, **columns}
-        if state in ("failed", "skipped"):
-            code = "build-failed" if state == "failed" else "not-newest"
-            columns = {"reason": "why", "reason_code": code, **columns}
-        names = ["version_id", "target_id", "state", *columns]
-        places = ", ".join(["%s"] * len(names))
-        return int(
-            self.one(
-                f"INSERT INTO jobs ({', '.join(names)}, upstream_file_id)"
-                f" SELECT {places}, upstream_file_id FROM upstream_files WHERE version_id = %s"
-                " RETURNING job_id",
-                version,
-                target,
-                state,
-                *columns.values(),
-                version,
-            )
-        )
-
-    def build(self, job: int, builder: int, duration_s: float, reason: str | None = None) -> int:
-        return int(
-            self.one(
-                "INSERT INTO builds (job_id, attempt, builder_id, status, reason, reason_code,"
-                " finished_at, duration_s) VALUES (%s, 1, %s, %s, %s, %s, %s, %s)"
-                " RETURNING build_id",
-                job,
-                builder,
-                "failed" if reason else "built",
-                reason,
-                "build-failed" if reason else None,
-                NOW,
-                duration_s,
-            )
-        )
-
-    def read(self, **chosen: Any) -> Info:
-        with db.session(self.config, "readonly") as conn:
-            return read.read(conn, self.config, NOW, **chosen)
-
-
-@pytest.fixture
-def farm(cluster: Cluster, config: Config) -> Iterator[Farm]:
-    conn = cluster.connect(config.database.name)
-    yield Farm(conn, config)
-    conn.close()
-
-
-def test_an_empty_farm_can_be_read(farm: Farm) -> None:
+def test_an_empty_farm_can_be_read(farm: StatusFarm) -> None:
     state = farm.read(since=NOW)
     assert (state.targets, state.builders, state.notes) == ({}, (), {})
     assert state.run is not None
     assert (state.run.outstanding, state.run.unpublished, state.run.failures) == (0, 0, ())
 
 
-def test_jobs_are_counted_by_target_and_state(farm: Farm) -> None:
+def test_jobs_are_counted_by_target_and_state(farm: StatusFarm) -> None:
     bookworm, _ = farm.target("bookworm"), farm.target("trixie")
     for number, state in enumerate(("pending", "pending", "built", "failed", "skipped")):
         farm.job(farm.version("spidev", f"{number}"), bookworm, state, attempt=1)
@@ -144,18 +33,7 @@ def test_jobs_are_counted_by_target_and_state(farm: Farm) -> None:
     assert set(farm.read(targets=["trixie"]).targets) == {"trixie"}
 
 
-def leased(farm: Farm, target: int, builder: int, project: str) -> int:
-    return farm.job(
-        farm.version(project, "1"),
-        target,
-        "leased",
-        attempt=1,
-        builder_id=builder,
-        leased_at=NOW - timedelta(seconds=60),
-    )
-
-
-def says_it_builds(farm: Farm, builder: int, key: str, started_at: str) -> None:
+def says_it_builds(farm: StatusFarm, builder: int, key: str, started_at: str) -> None:
     report = said() | {
         "running": [{"key": key, "project": "evil\x1b[2J", "started_at": started_at}]
     }
@@ -167,7 +45,7 @@ def says_it_builds(farm: Farm, builder: int, key: str, started_at: str) -> None:
     )
 
 
-def test_a_builder_shows_the_lease_that_it_builds(farm: Farm) -> None:
+def test_a_builder_shows_the_lease_that_it_builds(farm: StatusFarm) -> None:
     target = farm.target("bookworm")
     pi1 = farm.builder("pi1", target)
     job = leased(farm, target, pi1, "spidev")
@@ -180,7 +58,7 @@ def test_a_builder_shows_the_lease_that_it_builds(farm: Farm) -> None:
 
 
 @pytest.mark.parametrize("started_at", ["1970-01-01T00:00:00+00:00", "2999-01-01", "soon", ""])
-def test_a_builders_clock_is_not_believed(farm: Farm, started_at: str) -> None:
+def test_a_builders_clock_is_not_believed(farm: StatusFarm, started_at: str) -> None:
     target = farm.target("bookworm")
     pi1 = farm.builder("pi1", target)
     job = leased(farm, target, pi1, "spidev")
@@ -191,7 +69,9 @@ def test_a_builders_clock_is_not_believed(farm: Farm, started_at: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["bookworm-{job}-2", "bookworm-999999999999999999-1", "../{job}"])
-def test_what_is_not_leased_to_a_builder_is_not_shown_as_built_there(farm: Farm, key: str) -> None:
+def test_what_is_not_leased_to_a_builder_is_not_shown_as_built_there(
+    farm: StatusFarm, key: str
+) -> None:
     target = farm.target("bookworm")
     pi1 = farm.builder("pi1", target)
     job = leased(farm, target, pi1, "spidev")
@@ -204,12 +84,12 @@ BROKEN = json.dumps(said() | {"running": [7]})
 
 
 @pytest.mark.parametrize("report", ["[]", "null", '{"running": 7}', BROKEN, "{}"])
-def test_a_report_that_makes_no_sense_does_no_harm(farm: Farm, report: str) -> None:
+def test_a_report_that_makes_no_sense_does_no_harm(farm: StatusFarm, report: str) -> None:
     farm.builder("pi1", farm.target("bookworm"), report=report, last_seen_at=NOW)
     assert farm.read().builders[0].state == "idle"
 
 
-def test_states_of_builders(farm: Farm) -> None:
+def test_states_of_builders(farm: StatusFarm) -> None:
     target = farm.target("bookworm")
     farm.builder("new", target)
     farm.builder("lost", target, last_seen_at=NOW, missing_since=NOW)
@@ -219,7 +99,7 @@ def test_states_of_builders(farm: Farm) -> None:
     assert states == {"new": "new", "lost": "missing", "full": "refuses"}
 
 
-def test_a_run_is_what_ended_since_and_what_is_left(farm: Farm) -> None:
+def test_a_run_is_what_ended_since_and_what_is_left(farm: StatusFarm) -> None:
     bookworm, trixie = farm.target("bookworm"), farm.target("trixie")
     pi1 = farm.builder("pi1", bookworm)
     earlier = NOW - timedelta(days=1)
@@ -256,7 +136,7 @@ def test_a_run_is_what_ended_since_and_what_is_left(farm: Farm) -> None:
     assert just_one.results["bookworm"] == TargetResult(0, 0, 0, 0, 0.0)
 
 
-def test_what_waits_for_its_sdist_is_told_and_not_counted_as_work(farm: Farm) -> None:
+def test_what_waits_for_its_sdist_is_told_and_not_counted_as_work(farm: StatusFarm) -> None:
     bookworm, trixie = farm.target("bookworm"), farm.target("trixie")
     built = farm.job(farm.version("spidev", "1"), bookworm, "built", attempt=1)
     farm.build(built, farm.builder("pi1", bookworm), 30.0)
@@ -292,7 +172,7 @@ def test_what_waits_for_its_sdist_is_told_and_not_counted_as_work(farm: Farm) ->
     assert every.left == {"bookworm": Left(jobs=3, expected_s=30.0, waiting=2)}
 
 
-def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: Farm) -> None:
+def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: StatusFarm) -> None:
     target = farm.target("bookworm")
     farm.job(farm.version("spidev", "1"), target, "built", attempt=1)
     farm.version("lzo", "1")
@@ -302,7 +182,7 @@ def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: Farm) -> None:
     assert run.unpublished == 1
 
 
-def test_nothing_can_be_written(farm: Farm) -> None:
+def test_nothing_can_be_written(farm: StatusFarm) -> None:
     farm.target("bookworm")
     with db.session(farm.config, "readonly") as conn:
         read.read(conn, farm.config, NOW)

@@ -9,21 +9,19 @@ import pytest
 from master.database import connection as db
 from master.site import publish
 from master.status import due
-from tests.integration.test_info import NOW, Farm, farm, leased
-
-__all__ = ["farm"]
+from tests.support.status import NOW, StatusFarm, leased
 
 
-def is_due(farm: Farm) -> bool:
+def is_due(farm: StatusFarm) -> bool:
     with db.session(farm.config, "readonly") as conn:
         return due.is_due(conn, farm.config, NOW)
 
 
-def last_round(farm: Farm, seconds_ago: float) -> None:
+def last_round(farm: StatusFarm, seconds_ago: float) -> None:
     noted(farm, "last_round", seconds_ago)
 
 
-def noted(farm: Farm, key: str, seconds_ago: float) -> None:
+def noted(farm: StatusFarm, key: str, seconds_ago: float) -> None:
     farm.one(
         "INSERT INTO sync_state VALUES (%s, '', %s) ON CONFLICT (key)"
         " DO UPDATE SET updated_at = excluded.updated_at RETURNING 1",
@@ -32,7 +30,7 @@ def noted(farm: Farm, key: str, seconds_ago: float) -> None:
     )
 
 
-def test_a_round_is_due_once_a_minute(farm: Farm) -> None:
+def test_a_round_is_due_once_a_minute(farm: StatusFarm) -> None:
     assert is_due(farm)
     last_round(farm, 59)
     assert not is_due(farm)
@@ -40,12 +38,12 @@ def test_a_round_is_due_once_a_minute(farm: Farm) -> None:
     assert is_due(farm)
 
 
-def test_a_clock_that_was_set_back_stops_no_rounds(farm: Farm) -> None:
+def test_a_clock_that_was_set_back_stops_no_rounds(farm: StatusFarm) -> None:
     last_round(farm, -3600)
     assert is_due(farm)
 
 
-def test_a_round_is_due_while_jobs_wait_or_are_leased(farm: Farm) -> None:
+def test_a_round_is_due_while_jobs_wait_or_are_leased(farm: StatusFarm) -> None:
     last_round(farm, 5)
     target = farm.target("bookworm")
     job = farm.job(farm.version("spidev", "1"), target)
@@ -62,7 +60,7 @@ def test_a_round_is_due_while_jobs_wait_or_are_leased(farm: Farm) -> None:
     ("wait_s", "due"), [(1, False), (3600, False), (0, True), (-60, True), (3601, True)]
 )
 def test_a_job_that_waits_makes_a_round_due_when_a_claim_would_wake_it(
-    farm: Farm, wait_s: float, due: bool
+    farm: StatusFarm, wait_s: float, due: bool
 ) -> None:
     last_round(farm, 5)
     farm.job(
@@ -74,7 +72,7 @@ def test_a_job_that_waits_makes_a_round_due_when_a_claim_would_wake_it(
     assert is_due(farm) == due
 
 
-def test_jobs_of_a_target_that_is_retired_make_no_round_due(farm: Farm) -> None:
+def test_jobs_of_a_target_that_is_retired_make_no_round_due(farm: StatusFarm) -> None:
     last_round(farm, 5)
     target = farm.target("bookworm")
     farm.job(farm.version("spidev", "1"), target)
@@ -83,7 +81,7 @@ def test_jobs_of_a_target_that_is_retired_make_no_round_due(farm: Farm) -> None:
     assert not is_due(farm)
 
 
-def test_a_round_is_due_until_all_is_published(farm: Farm) -> None:
+def test_a_round_is_due_until_all_is_published(farm: StatusFarm) -> None:
     last_round(farm, 5)
     farm.version("spidev", "1")
     farm.one("UPDATE projects SET dirty_since = now() RETURNING 1")
@@ -96,7 +94,9 @@ def test_a_round_is_due_until_all_is_published(farm: Farm) -> None:
     assert is_due(farm)
 
 
-def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(farm: Farm) -> None:
+def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(
+    farm: StatusFarm,
+) -> None:
     last_round(farm, 5)
     undeleted = farm.config.state_dir / "publish" / publish._REMOVED
     undeleted.parent.mkdir(parents=True)
@@ -111,7 +111,7 @@ def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(fa
     [(60, 3599, False), (60, 3600, True), (60, None, True), (60, -60, True), (None, None, False)],
 )
 def test_what_is_published_once_an_hour_waits_for_the_next_round(
-    farm: Farm, published_s_ago: float | None, hour_s_ago: float | None, stale: bool
+    farm: StatusFarm, published_s_ago: float | None, hour_s_ago: float | None, stale: bool
 ) -> None:
     last_round(farm, 5)
     for key, seconds_ago in (("last_publish", published_s_ago), ("hourly_pages", hour_s_ago)):
