@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,7 +81,6 @@ def until(process: subprocess.Popen[str], words: str) -> str:
     """All that was said until a line has these words; all there is when none ever has."""
     assert process.stdout is not None
     said = ""
-    # Ansible, interrupted at an unlucky moment, may wait for ever for a worker that has ended.
     limit = threading.Timer(120, process.kill)
     limit.start()
     for line in process.stdout:
@@ -120,10 +120,15 @@ def test_that_interrupting_ends_the_following_only_is_said_before(follower: Foll
     farm.job(farm.version("spidev", "1"), farm.target("bookworm"))
     with follower.start() as process:
         said = until(process, "1 left for bookworm")
-        process.send_signal(signal.SIGINT)
-        until(process, "never said")
+        # At an unlucky moment Ansible waits for a worker that has ended, until the next Ctrl-C.
+        for _ in range(60):
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=2)
+                break
+        process.kill()
     assert "Ctrl-C ends this only, and the farm goes on building" in said
-    assert process.returncode != 0
+    assert process.returncode not in {0, -signal.SIGKILL}
 
 
 def test_a_run_that_nobody_can_build_is_given_up(follower: Follower) -> None:
