@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +16,18 @@ from master.jobs import reasons
 from tests.support.cluster import ROLES, Cluster
 from tests.support.farm import Farm, make_config, upstream
 
+# In memory a database is copied ten times as fast as on a disk. A container may have little of it.
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 2 << 30
+
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A running PostgreSQL with the farm's roles, and a migrated database `template`."""
-    cluster = Cluster()
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
+    cluster = Cluster(MEMORY if has_room else None)
     try:
         cluster.execute(*(f"CREATE ROLE wheelyard_{role} LOGIN" for role in ROLES))
         cluster.execute("CREATE DATABASE template OWNER wheelyard_owner")

@@ -28,11 +28,11 @@ def newest_postgresql() -> Path:
 
 
 class Cluster:
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.bin = newest_postgresql()
         # Not pytest's own folder: postgres must be able to walk there, and a socket's path
         # may have no more than 107 bytes.
-        self.root = Path(tempfile.mkdtemp(prefix="wheelyard-pg-"))
+        self.root = Path(tempfile.mkdtemp(prefix="wheelyard-pg-", dir=folder))
         self.data = self.root / "data"
         self.port = 5432
         # PostgreSQL refuses to run as root.

@@ -390,8 +390,9 @@ def test_an_index_that_lacks_every_project_takes_none_off_the_site(
     ("status", "cause"), [(500, "answers 500 Internal"), (403, "answers 403 Forbidden")]
 )
 def test_an_index_that_fails_is_named_with_the_cause(
-    farm: Farm, server: Server, status: int, cause: str
+    farm: Farm, server: Server, monkeypatch: pytest.MonkeyPatch, status: int, cause: str
 ) -> None:
+    monkeypatch.setattr(pypi, "RETRIES", 0)
     server.catalogue.status = status
     error = run(farm, server, "demo")["demo"].error or ""
     assert server.url in error
