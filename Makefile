@@ -18,6 +18,7 @@ help:
 	@echo "make demo       boot a virtual fleet, build projects from PyPI, install them on a virtual Pi"
 	@echo "make test       prove everything: lint, units on two Pythons, integration, Molecule"
 	@echo "make unit       the units alone, in under two minutes"
+	@echo "make soak       repeat the tests that kill at random moments, each time with a new seed: SEED=1 MINUTES=60"
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
 	@echo "make bench      measure what the machinery costs, on the fleet of make demo; bench-database needs no fleet"
 	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
@@ -88,6 +89,20 @@ unit-other: venv
 integration: venv
 	@tools/debian-packages postgresql nginx libnginx-mod-http-js rsync
 	pytest tests/integration
+
+SEED ?= 1
+MINUTES ?= 60
+
+# Each run is told by the command that repeats it; a test that fails tells its own, too.
+.PHONY: soak
+soak: venv
+	@tools/debian-packages postgresql
+	@end=$$((SECONDS + 60 * $(MINUTES))); \
+	for ((seed = $(SEED); SECONDS < end; seed++)); do \
+	  run="pytest -m soak --soak-seed=$$seed tests/unit tests/integration"; \
+	  echo "$$run"; \
+	  $$run --quiet --exitfirst || exit 1; \
+	done
 
 # What a run that was cut off has left is no ground to test on.
 .PHONY: molecule

@@ -142,6 +142,7 @@ def test_a_full_disk_of_the_master_stops_claims_and_says_so(nine: Farm) -> None:
     assert nine.value(note) == ""
 
 
+@pytest.mark.soak
 def test_many_claims_at_once_lease_each_job_once_and_fill_no_spool_twice(farm: Farm) -> None:
     farm.sync(upstream("demo", *(f"1.{n}" for n in range(40))))
     fleet = {f"pi{n}": "bookworm" for n in range(10)}

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from builder.spool.spool import Spool
 from tests.support.builder import job
 
-_ROUNDS = 60
+_ROUNDS = 20
 _JOBS = 12
 
 # The service's part: everything that it does to the spool, as fast as it can.
@@ -67,8 +69,10 @@ def run_and_kill(code: str, spool: Path, delay_s: float) -> None:
         time.sleep(delay_s)
 
 
-def test_no_job_is_lost_or_doubled_however_often_the_service_is_killed(tmp_path: Path) -> None:
-    moments = random.Random(7)
+@pytest.mark.soak
+def test_no_job_is_lost_or_doubled_however_often_the_service_is_killed(
+    tmp_path: Path, chance: random.Random
+) -> None:
     spool = Spool(tmp_path / "spool")
     spool.make()
     wanted = {f"bookworm-{number}-1" for number in range(_JOBS)}
@@ -76,7 +80,7 @@ def test_no_job_is_lost_or_doubled_however_often_the_service_is_killed(tmp_path:
         spool.add(job(key))
     acknowledged: set[str] = set()
     for number in range(_ROUNDS):
-        run_and_kill(_WORKER, spool.root, moments.random() * 0.03)
+        run_and_kill(_WORKER, spool.root, chance.random() * 0.03)
         snapshot = spool.snapshot()
         in_states = [item.key for item in (*snapshot.queued, *snapshot.running)]
         in_states += snapshot.done
@@ -126,12 +130,14 @@ while True:
 """
 
 
-def test_a_call_of_the_master_that_is_killed_leaves_whole_jobs_only(tmp_path: Path) -> None:
-    moments = random.Random(11)
+@pytest.mark.soak
+def test_a_call_of_the_master_that_is_killed_leaves_whole_jobs_only(
+    tmp_path: Path, chance: random.Random
+) -> None:
     spool = Spool(tmp_path / "spool")
     spool.make()
     for _ in range(20):
-        run_and_kill(_MASTER, spool.root, moments.random() * 0.03)
+        run_and_kill(_MASTER, spool.root, chance.random() * 0.03)
         files = sorted(path.stem for path in spool.jobs.iterdir())
         assert sorted(item.key for item in spool.snapshot().queued) == files
     spool.recover("bookworm")
@@ -152,6 +158,7 @@ while True:
 """
 
 
+@pytest.mark.soak
 def test_the_service_and_the_master_at_once_see_every_job_once(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     spool.make()
