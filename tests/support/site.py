@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import subprocess
+import json
 import zipfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jinja2 import Environment
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.ansible.posix.plugins.modules import synchronize
 from packaging.utils import parse_wheel_filename
 from psycopg2.extensions import connection
 
@@ -19,7 +24,7 @@ from master.config import Config
 from master.site import publish
 from tests.support.cluster import Cluster
 
-ROLE = Path(__file__).parents[2] / "roles/publish"
+CARRY = Path(__file__).parents[2] / "roles/publish/tasks/carry.yml"
 ONE = "one-1.0-cp311-cp311-linux_armv7l.whl"
 TWO = "two-2.0-py3-none-any.whl"
 INDEX = ("index.html", "index.v1_html", "index.v1_json")
@@ -191,42 +196,40 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-def rsync_options(kind: str, config: Config) -> list[str]:
-    """What ansible.posix.synchronize makes of the role publish's task."""
-    task = yaml.safe_load((ROLE / "tasks/carry.yml").read_text())[0]
-    environment = Environment()
-    environment.filters["ternary"] = lambda value, yes, no: yes if value else no
-
-    def value(expression: object) -> str:
-        template = environment.from_string(str(expression))
-        return template.render(publish_list=kind, publish_state_dir=config.state_dir)
-
-    arguments = {name: value(text) for name, text in task["ansible.posix.synchronize"].items()}
-    flags = {"recursive": "--recursive", "delete": "--delete-after", "checksum": "--checksum",
-             "perms": "--perms", "times": "--times"}  # fmt: skip
-    options = [flag for name, flag in flags.items() if arguments[name] == "True"]
-    options += [value(text) for text in task["ansible.posix.synchronize"]["rsync_opts"]]
-    # Is relative to the folder of a restricted key.
-    options.remove("--temp-dir=/incoming")
-    return options
-
-
 def carry(config: Config, web: Path, lists: dict[str, int], *kinds: str) -> list[str]:
-    """Does what the role publish does; returns what rsync had to do."""
+    """Do what the role publish does; return what rsync had to do.
+
+    The role's task is Ansible's to read, and the module's to run. For ssh there is a script that
+    does what sshd does over there, with the master's key: only rrsync is run, in the web root.
+    """
+    ssh = config.state_dir / "ssh"
+    ssh.write_text(f'#!/bin/sh\nshift\nSSH_ORIGINAL_COMMAND="$*" exec rrsync -wo {web.parent}\n')
+    ssh.chmod(0o755)
+    loader = DataLoader()
+    (task,) = loader.load_from_file(str(CARRY), trusted_as_template=True)
     done: list[str] = []
     for kind in kinds or publish.LISTS:
         if lists[kind]:
-            argv = [
-                "rsync",
-                "--perms",
-                "--times",
-                "--out-format=%i %n",
-                *rsync_options(kind, config),
-            ]
-            argv += [f"{config.state_dir}/site/", f"{web}/"]
-            output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-            done += output.splitlines()
+            variables = {"publish_list": kind, "publish_state_dir": str(config.state_dir)}
+            arguments = Templar(loader, variables).template(task["ansible.posix.synchronize"])
+            arguments["dest"] = f"web:{arguments['dest']}"
+            arguments["rsync_opts"] += [f"--rsh={ssh}"]
+            done += synchronized(arguments)
     return done
+
+
+def synchronized(arguments: dict[str, Any]) -> list[str]:
+    """What rsync says that it did, of the module synchronize with these arguments."""
+    with (
+        patch_module_args(arguments),
+        redirect_stdout(StringIO()) as said,
+        pytest.raises(SystemExit),
+    ):
+        synchronize.main()
+    result = json.loads(said.getvalue())
+    assert not result.get("failed"), result
+    lines: list[str] = result["stdout_lines"]
+    return lines
 
 
 def publish_all(conn: connection, config: Config, web: Path) -> list[str]:
