@@ -13,11 +13,10 @@ from master.upstream import model, named, pypi
 from master.upstream.model import UpstreamProject
 from tests.support.farm import Farm, said, sdist, upstream
 from tests.support.index import Catalogue, File, Server
-from tests.support.wheels import Forge
+from tests.support.wheels import PURE, Forge
 
 WHEEL = "demo-1.0-cp311-cp311-linux_armv7l.whl"
 SECOND = "demo-1.0-1-cp311-cp311-linux_armv7l.whl"
-PURE = Forge(tag="py3-none-any", files={"demo/__init__.py": b""})
 FLEET = {"pi1": "bookworm"}
 
 OLD = upstream("demo", "1.0")

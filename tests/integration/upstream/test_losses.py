@@ -34,7 +34,7 @@ def test_a_page_that_has_lost_its_files_alone_is_as_suspicious(
     assert set(farm.states().values()) == {"pending"}
 
 
-def test_one_project_that_lists_other_versions_is_held_back_where_it_is_most_of_the_farm(
+def test_a_project_that_is_most_of_the_farm_is_held_back_if_it_lists_other_versions(
     farm: Farm, server: Server, run: Sync
 ) -> None:
     server.catalogue.projects = {
