@@ -50,10 +50,11 @@ def _role(name: str, entries: dict[str, Any]) -> str:
 
 def _settings(specs: dict[str, dict[str, Any]]) -> str:
     plays = list(_plays(ROOT / "site.yml"))
+    plays += [task for role in _roles(plays) for task in _tasks(role)]
     main = {name: entries["main"].get("options") or {} for name, entries in specs.items()}
     known = {option: role for role, options in main.items() for option in options}
     given = [(key, value) for key, value in _items(plays) if key in known]
-    used = {value for key, value in _items(plays) if key == "role"}
+    used = set(_roles(plays))
     lines = [
         "<!-- Written by `make docs` from the roles' argument specs and the example inventory. -->",
         "# Settings",
@@ -92,6 +93,21 @@ def _plays(playbook: Path) -> Iterator[dict[str, Any]]:
             yield from _plays(playbook.parent / imported)
         else:
             yield play
+
+
+def _roles(nodes: Any) -> Iterator[str]:
+    """Yield the role of each play that has one, and of each task that imports one."""
+    for key, value in _items(nodes):
+        if key == "role":
+            yield value
+        elif key == "ansible.builtin.import_role":
+            yield value["name"]
+
+
+def _tasks(role: str) -> list[dict[str, Any]]:
+    path = ROOT / "roles" / role / "tasks/main.yml"
+    tasks: list[dict[str, Any]] = yaml.safe_load(path.read_text())
+    return tasks
 
 
 def _items(node: Any) -> Iterator[tuple[str, Any]]:

@@ -62,7 +62,7 @@ def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
     if facts["compiler"] != facts["python_triple"]:
         return (
             f"the compiler of the rootfs makes code for {facts['compiler']}, and its Python is "
-            f"{facts['python_triple']}: remove the other compiler from builder_apt_packages"
+            f"{facts['python_triple']}: remove the other compiler from rootfs_apt_packages"
         )
     if facts["tag"] != release.tag or release.tag not in facts["accepted_tags"]:
         return (

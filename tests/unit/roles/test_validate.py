@@ -285,3 +285,8 @@ def test_an_address_in_place_of_the_sites_name_is_warned_of(farm: Farm, value: s
 def test_a_setting_under_its_former_name_is_named(farm: Farm) -> None:
     farm.settings["pypi_projects"] = farm.settings.pop("farm_pypi_projects")
     refused(farm, "pypi_projects: no setting has this name any more. Write farm_pypi_… for pypi_…")
+
+
+def test_a_former_setting_of_a_group_is_named(farm: Farm) -> None:
+    farm.inventory["builders"]["vars"] = {"builder_rootfs_tarball": "/srv/bookworm.tar"}
+    refused(farm, "builder_rootfs_tarball: no setting has this name any more.")
