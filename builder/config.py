@@ -26,7 +26,6 @@ class Release:
     abi_tag: str
     platform_tag: str
     machine: str
-    preinstalled: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -67,9 +66,7 @@ def parse(document: dict[str, Any]) -> Config:
     """Return the settings in `document`; raises ConfigError on a missing or unknown key."""
     try:
         values = dict(document)
-        release = dict(values.pop("release"))
-        release["preinstalled"] = tuple(release.get("preinstalled", ()))
-        values["release"] = Release(**release)
+        values["release"] = Release(**values["release"])
         for key in ("spool_dir", "work_dir", "rootfs_dir", "status_path"):
             if key in values:
                 values[key] = Path(values[key])

@@ -206,7 +206,6 @@ class Builder:
         return apt.needs(
             wheel,
             Rootfs(self.config.rootfs),
-            self.config.release.preinstalled,
             scratch=workdir.sdist,
             max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
         )

@@ -8,13 +8,12 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Optional
 
 from builder import files
-from builder.libraries import elf
+from builder.libraries import elf, preinstalled
 from builder.libraries.rootfs import Rootfs
 
 # Held in memory up to here, then in a file beside the build.
@@ -56,17 +55,16 @@ class AptPackages:
 def needs(
     wheel: Path,
     rootfs: Rootfs,
-    preinstalled: Collection[str],
     *,
     scratch: Path,
     max_bytes: int,
 ) -> AptPackages:
     """Return the packages that `wheel` needs and the libraries that no package has.
 
-    Libraries inside the wheel count as there; `preinstalled` packages are left out. Files are told
-    by their first bytes, not by their names; those for another processor are data. Raises
-    InspectError on a broken archive, on a broken library, or on an archive that unpacks to more
-    than `max_bytes`.
+    Libraries inside the wheel count as there; packages that every installation has are left out.
+    Files are told by their first bytes, not by their names; those for another processor are data.
+    Raises InspectError on a broken archive, on a broken library, or on an archive that unpacks to
+    more than `max_bytes`.
     """
     try:
         wanted = _wanted(wheel, scratch, max_bytes)
@@ -84,8 +82,10 @@ def needs(
         package = rootfs.package_of(path) if path else None
         if package is None:
             missing.add(soname)
-        elif package not in preinstalled:
+        else:
             packages.add(package)
+    if packages:
+        packages -= preinstalled.packages(rootfs.root)
     return AptPackages(tuple(sorted(packages)), tuple(sorted(missing)))
 
 

@@ -21,7 +21,6 @@ RELEASE = Release(
     abi_tag="cp311",
     platform_tag="linux_armv7l",
     machine="armv7l",
-    preinstalled=("libc6",),
 )
 
 

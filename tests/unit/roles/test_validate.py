@@ -290,3 +290,8 @@ def test_a_setting_under_its_former_name_is_named(farm: Farm) -> None:
 def test_a_former_setting_of_a_group_is_named(farm: Farm) -> None:
     farm.inventory["builders"]["vars"] = {"builder_rootfs_tarball": "/srv/bookworm.tar"}
     refused(farm, "builder_rootfs_tarball: no setting has this name any more.")
+
+
+def test_a_setting_that_nobody_needs_any_more_is_named(farm: Farm) -> None:
+    farm.settings["builder_preinstalled"] = ["libc6"]
+    refused(farm, "builder_preinstalled: no setting has", "nothing for builder_preinstalled")
