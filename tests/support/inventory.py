@@ -1,0 +1,82 @@
+"""The inventory of a farm, on disk, for playbooks that connect to no host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+SECRETS = ("ca.key", "ca.crt", "db_owner", "db_sync", "db_queue", "db_site", "db_readonly")
+
+FARM: dict[str, Any] = {
+    "all": {
+        "vars": {
+            "farm_secrets_dir": "{{ inventory_dir }}/secrets",
+            "farm_site_url": "https://wheels.example.org",
+            "farm_pypi_projects": ["spidev", "ruamel.yaml"],
+            "farm_pypi_versions": 1,
+        }
+    },
+    "database": {"hosts": {"db": {"ansible_host": "2001:db8::10"}}},
+    "master": {"hosts": {"boss": {"ansible_host": "192.0.2.20"}}},
+    "web": {"hosts": {"www": {"ansible_host": "2001:db8::30"}}},
+    "builders": {
+        "children": {
+            "bookworm": {"hosts": {"pi1": {"ansible_host": "2001:db8::41"}}},
+            "trixie": {"hosts": {"pi2": {"ansible_host": "2001:db8::42"}}},
+        }
+    },
+    "pip_clients": {"hosts": {}},
+}
+
+
+class Inventory:
+    """An inventory on disk, right in every way until a test spoils it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write the secrets to `folder`; the inventory is written when a playbook runs on it."""
+        self.folder = folder
+        self.inventory = deepcopy(FARM)
+        (folder / "secrets").mkdir()
+        for name in SECRETS:
+            (folder / "secrets" / name).write_text("secret\n")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return what stands in group_vars/all."""
+        variables: dict[str, Any] = self.inventory["all"]["vars"]
+        return variables
+
+    @property
+    def releases(self) -> dict[str, Any]:
+        """Return the release groups."""
+        children: dict[str, Any] = self.inventory["builders"]["children"]
+        return children
+
+    def validate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the play, and return its output with all white space made single spaces."""
+        (self.folder / "hosts.yml").write_text(yaml.safe_dump(self.inventory))
+        result = subprocess.run(
+            [ANSIBLE_PLAYBOOK, "-i", self.folder, "playbooks/validate.yml", *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_NOCOLOR": "1",
+                # The play connects nowhere: a connection would be refused here.
+                "ANSIBLE_SSH_EXECUTABLE": "/bin/false",
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        output = " ".join((result.stdout + result.stderr).split())
+        return subprocess.CompletedProcess(result.args, result.returncode, output, "")
