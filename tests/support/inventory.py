@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -40,9 +42,10 @@ FARM: dict[str, Any] = {
 class Inventory:
     """An inventory on disk, right in every way until a test spoils it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checkout: Path = ROOT) -> None:
         """Write the secrets to `folder`; the inventory is written when a playbook runs on it."""
         self.folder = folder
+        self.checkout = checkout
         self.inventory = deepcopy(FARM)
         (folder / "secrets").mkdir()
         for name in SECRETS:
@@ -62,15 +65,47 @@ class Inventory:
 
     def validate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the play, and return its output with all white space made single spaces."""
+        return self._run("playbooks/validate.yml", *arguments)
+
+    def evaluate(self, part: str, expression: str) -> dict[str, Any]:
+        """Return what `expression` is in a part of site.yml, by host.
+
+        Its variables are those that the play hands to its roles.
+        """
+        path = self.checkout / "playbooks/site" / part
+        play, *_ = yaml.safe_load(path.read_text())
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            said = {
+                "content": f"{{{{ {expression} | to_json }}}}",
+                "dest": f"{folder}/{{{{ inventory_hostname }}}}.json",
+            }
+            evaluated = {
+                "hosts": play["hosts"],
+                "connection": "local",
+                "gather_facts": False,
+                "vars_files": str(path.parent / play["vars_files"]),
+                "vars": {
+                    key: value for role in play["roles"] for key, value in role["vars"].items()
+                }
+                | {"ansible_python_interpreter": sys.executable},
+                "tasks": [{"ansible.builtin.copy": said}],
+            }
+            (folder / "play.yml").write_text(yaml.safe_dump([evaluated]))
+            result = self._run(folder / "play.yml")
+            assert result.returncode == 0, result.stdout
+            return {said.stem: json.loads(said.read_text()) for said in folder.glob("*.json")}
+
+    def _run(self, playbook: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(self.inventory))
         result = subprocess.run(
-            [ANSIBLE_PLAYBOOK, "-i", self.folder, "playbooks/validate.yml", *arguments],
-            cwd=ROOT,
+            [ANSIBLE_PLAYBOOK, "-i", self.folder, playbook, *arguments],
+            cwd=self.checkout,
             env={
                 **os.environ,
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_CONFIG": str(self.checkout / "ansible.cfg"),
                 "ANSIBLE_NOCOLOR": "1",
-                # The play connects nowhere: a connection would be refused here.
+                # Nothing connects anywhere: a connection would be refused here.
                 "ANSIBLE_SSH_EXECUTABLE": "/bin/false",
             },
             stdin=subprocess.DEVNULL,
