@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "inventory/production/group_vars/all.yml"
 SETTINGS = ROOT / "docs/settings.md"
+RELEASES = ROOT / "playbooks/vars/releases.yml"
 # The operator's settings, in what a playbook gives to a role.
 _SETTING = re.compile(r"\bfarm_\w+")
 # Ansible's markup for code, values, options and return values.
@@ -53,7 +54,13 @@ def _settings(specs: dict[str, dict[str, Any]]) -> str:
     plays += [task for role in _roles(plays) for task in _tasks(role)]
     main = {name: entries["main"].get("options") or {} for name, entries in specs.items()}
     known = {option: role for role, options in main.items() for option in options}
-    given = [(key, value) for key, value in _items(plays) if key in known]
+    # A play hands over the facts of releases, which have a setting in them.
+    releases = yaml.safe_load(RELEASES.read_text())["releases"]
+    given = [
+        (key, re.sub(r"\breleases\b", releases, str(value)))
+        for key, value in _items(plays)
+        if key in known
+    ]
     used = set(_roles(plays))
     lines = [
         "<!-- Written by `make docs` from the roles' argument specs and the example inventory. -->",
@@ -121,17 +128,16 @@ def _items(node: Any) -> Iterator[tuple[str, Any]]:
             yield from _items(value)
 
 
-def _handed_over(given: Iterable[tuple[str, Any]], known: dict[str, str]) -> Iterator[str]:
+def _handed_over(given: Iterable[tuple[str, str]], known: dict[str, str]) -> Iterator[str]:
     uses: dict[str, dict[str, None]] = {}
     defaults: dict[str, str] = {}
     for option, value in given:
         # A check isn't a use.
         if known[option] == "validate":
             continue
-        text = str(value)
-        for setting in _SETTING.findall(text):
+        for setting in _SETTING.findall(value):
             uses.setdefault(setting, {})[f"`{option}`"] = None
-            if default := re.search(rf"\b{setting}[\]']*(?: \| |, )default[(=](.*?)[,)]", text):
+            if default := re.search(rf"\b{setting}[\]']*(?: \| |, )default[(=](.*?)[,)]", value):
                 defaults[setting] = f"`{default[1].strip()}`"
     for setting, options in sorted(uses.items()):
         yield f"| `{setting}` | {defaults.get(setting, 'required')} | {', '.join(options)} |"
