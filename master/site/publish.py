@@ -297,7 +297,7 @@ def _deletion_rules(names: Sequence[str]) -> list[str]:
 
 def _gone(cursor: Any, config: Config) -> list[str]:
     """Projects that the site has and the database doesn't."""
-    return sorted(tree.projects(config.state_dir / "site") - queries.known(cursor))
+    return sorted(tree.strangers(config.state_dir / "site", queries.known(cursor)))
 
 
 def _undeleted(config: Config) -> list[str]:

@@ -74,7 +74,8 @@ _WHEELS = """
 _LOG = "SELECT log FROM build_logs WHERE build_id = %(build_id)s"
 _TARGETS = "SELECT name, python_version, platform_tag FROM targets ORDER BY name"
 _ANY_WHEEL = "SELECT EXISTS (SELECT FROM files) AS any_wheel"
-_KNOWN = "SELECT name FROM projects"
+# In one row: there may be very many, and each row is a value of its own.
+_KNOWN = "SELECT ARRAY(SELECT name::text FROM projects) AS names"
 _OFFERED = """
     SELECT name FROM projects WHERE EXISTS (
         SELECT FROM versions JOIN files USING (version_id)
@@ -130,7 +131,7 @@ def knows_wheels(cursor: Any) -> bool:
 def known(cursor: Any) -> set[str]:
     """The names of all projects."""
     cursor.execute(_KNOWN)
-    return {row.name for row in cursor.fetchall()}
+    return set(cursor.fetchone().names)
 
 
 def names(cursor: Any) -> tuple[str, ...]:

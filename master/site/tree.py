@@ -8,7 +8,7 @@ as everything is that no page of its project names.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from master import files
@@ -73,15 +73,16 @@ def unwanted(root: Path, project: str, wanted: Iterable[str]) -> list[str]:
     return [name for name in found if name not in keep]
 
 
-def projects(root: Path) -> set[str]:
-    """The names of all projects that have anything in the tree."""
-    names: set[str] = set()
+def strangers(root: Path, known: Set[str]) -> set[str]:
+    """The projects that have anything in the tree, and are none of these."""
+    found: set[str] = set()
     for folder in PROJECT_FOLDERS:
         try:
-            names.update(entry.name for entry in os.scandir(root / folder) if entry.is_dir())
+            names = {entry.name for entry in os.scandir(root / folder)} - known
         except FileNotFoundError:
             continue
-    return names
+        found.update(name for name in names if (root / folder / name).is_dir())
+    return found
 
 
 def count_folders(root: Path, name: str) -> int:

@@ -68,8 +68,9 @@ def test_what_no_page_wants_is_found_and_removable_in_order(tmp_path: Path) -> N
     left = {name for name in files(tmp_path) if (tmp_path / name).is_file()}
     assert left == {*wanted, "project/q/index.html"}
     assert tree.unwanted(tmp_path, "p", wanted) == []
-    assert tree.projects(tmp_path) == {"p", "q"}
+    assert tree.strangers(tmp_path, set()) == {"p", "q"}
+    assert tree.strangers(tmp_path, {"p", "r"}) == {"q"}
 
 
-def test_a_tree_that_is_not_there_yet_has_no_projects(tmp_path: Path) -> None:
-    assert tree.projects(tmp_path / "none") == set()
+def test_a_tree_that_is_not_there_yet_has_no_strangers(tmp_path: Path) -> None:
+    assert tree.strangers(tmp_path / "none", set()) == set()
