@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 
 from master.database import connection as db
@@ -25,6 +26,7 @@ from master.fleet import claim
 from master.jobs import reasons
 from master.results.record import Recorder
 from master.site import publish
+from master.site.tree import PROJECT_FOLDERS
 from master.status import due, read
 from tests.support.cluster import ROLES, Cluster
 from tests.support.farm import START, Farm, make_config
@@ -89,10 +91,7 @@ INSERT INTO job_counts (target_id, state, jobs)
 SELECT target_id, state, count(*) FROM jobs GROUP BY target_id, state;
 """
 
-CLEAN_BUT = """
-UPDATE projects SET dirty_since = CASE WHEN project_id <= %s THEN now() END
- WHERE project_id <= %s OR dirty_since IS NOT NULL
-"""
+CHANGE = "UPDATE projects SET dirty_since = now() WHERE project_id <= %s"
 
 
 class Bench(Farm):
@@ -121,6 +120,8 @@ class Bench(Farm):
             path.parent.mkdir(exist_ok=True)
             path.touch()
             path.with_name(f"{filename}.metadata").touch()
+        for (project,), folder in product(self.rows("SELECT name FROM projects"), PROJECT_FOLDERS):
+            (self.config.state_dir / "site" / folder / project).mkdir(parents=True)
 
     def fleet(self, size: int) -> Mapping[str, str]:
         """The first builders, as the inventory names them; the others are in it no longer."""
@@ -178,18 +179,24 @@ class Bench(Farm):
             yield lambda: question(conn, self.config, *values)
 
     @contextmanager
-    def rendering(self) -> Iterator[Callable[[], object]]:
-        """All that is rendered where as many projects have changed."""
+    def publishing(self, *, hourly: bool) -> Iterator[Callable[[], object]]:
+        """All but the carrying where as many projects have changed."""
         with self.connect("site") as conn:
 
-            def render() -> object:
+            def one() -> object:
+                with conn, conn.cursor() as cursor:
+                    cursor.execute(CHANGE, [RENDERED])
+                    if hourly:
+                        notes.note(cursor, "hourly_pages", "", self.now)
                 rendered = publish.render(conn, self.config)
                 assert len(rendered.projects) == RENDERED, rendered
-                return rendered
+                assert publish.read_carried(self.config).hour is None or hourly
+                return publish.mark_published(conn, self.config)
 
-            self.rows(CLEAN_BUT, RENDERED, RENDERED)
-            render()  # the logs, which are written once
-            yield render
+            publish.render(conn, self.config)  # the pages that list names
+            publish.mark_published(conn, self.config)
+            one()  # the logs, which are written once
+            yield one
 
 
 MEASURED: Mapping[str, Callable[[Bench], AbstractContextManager[Callable[[], object]]]] = {
@@ -200,7 +207,8 @@ MEASURED: Mapping[str, Callable[[Bench], AbstractContextManager[Callable[[], obj
     "follow a run": lambda farm: farm.reading(timedelta(hours=1)),
     "is a round due": lambda farm: farm.asking(due.is_due, farm.now),
     "is the site stale": lambda farm: farm.asking(due.is_stale, farm.now),
-    f"render {RENDERED} projects": Bench.rendering,
+    f"render {RENDERED} projects": lambda farm: farm.publishing(hourly=False),
+    "... and what is hourly": lambda farm: farm.publishing(hourly=True),
 }
 
 
