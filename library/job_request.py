@@ -89,7 +89,7 @@ def main() -> None:
     packages, unread = module.params["packages"], module.params["unread"]
     with module.session("sync") as (conn, _config):
         targets = registry.active(conn, module.params["targets"])
-        db.hold(conn, db.Lock.SYNC)
+        db.lock(conn, db.Lock.SYNC)
         with db.transaction(conn, dry_run=module.check_mode) as cursor:
             for page in module.params["pages"]:
                 upstream = model.from_plain(page)

@@ -42,6 +42,7 @@ class Lock(Enum):
     SYNC = 1
     RECORDING = 2
     MIGRATION = 3
+    CLAIM = 4
 
     @property
     def key(self) -> dict[str, int]:
@@ -140,17 +141,17 @@ def transaction(conn: Connection, *, dry_run: bool = False) -> Iterator[Cursor]:
             conn.rollback()
 
 
-def hold(conn: Connection, lock: Lock) -> None:
-    """Waits for a lock that lasts as long as the connection, however its process ends.
+def lock(conn: Connection, what: Lock) -> None:
+    """Wait for a lock that lasts as long as the connection, however its process ends.
 
     Raises BusyError after a minute.
     """
     try:
         with transaction(conn) as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%(classid)s, %(objid)s)", lock.key)
+            cursor.execute("SELECT pg_advisory_lock(%(classid)s, %(objid)s)", what.key)
     except psycopg2.errors.LockNotAvailable as error:
         raise BusyError(
-            f"another {lock.name.lower()} has been under way for more than a minute: wait for it "
+            f"another {what.name.lower()} has been under way for more than a minute: wait for it "
             f"(ansible-playbook playbooks/status.yml shows what the farm does), or end it (its "
             f"process is in the database's pg_stat_activity)"
         ) from error

@@ -41,7 +41,7 @@ def migrate(conn: Connection, config: Config, password: str | None) -> list[str]
 
     Raises MigrationError, and BusyError while another migration runs.
     """
-    db.hold(conn, db.Lock.MIGRATION)
+    db.lock(conn, db.Lock.MIGRATION)
     missing = pending(conn)
     try:
         if missing:

@@ -64,12 +64,12 @@ def claim(
 
     fleet is the inventory, as the target of each builder: who is new is taken up, who isn't in it
     any more gives its jobs back; None leaves the fleet as it is. A builder that is missing or
-    refuses is talked to and gets nothing. With check, nothing is written.
+    refuses is talked to and gets nothing. With check, nothing is written. Raises db.BusyError.
     """
     paused, left_out = no_room(config), None
+    # Two claims at once would both fill the same spool.
+    db.lock(conn, db.Lock.CLAIM)
     with db.transaction(conn, dry_run=check) as cursor:
-        # Two claims at once would both fill the same spool.
-        cursor.execute("LOCK TABLE builders IN SHARE ROW EXCLUSIVE MODE")
         if fleet is not None:
             left_out = _register(cursor, fleet, now)
         cursor.execute(sql.BUILDERS, {"now": now, "longest_backoff": LONGEST_BACKOFF})

@@ -76,7 +76,7 @@ class Recorder:
         self._conn = conn
         self._config = config
         self._store = Store(config)
-        db.hold(conn, db.Lock.RECORDING)
+        db.lock(conn, db.Lock.RECORDING)
         for intent in self._store.intents():
             self._resolve(intent)
         self._sweep()

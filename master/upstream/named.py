@@ -44,7 +44,7 @@ def projects(
     replaced; what the index has no longer leaves the queues of the targets. With check, nothing is
     written. Raises db.BusyError.
     """
-    db.hold(conn, db.Lock.SYNC)
+    db.lock(conn, db.Lock.SYNC)
     found = Named()
     unknown = []
     for name in names:

@@ -61,7 +61,7 @@ def follow(
     nothing is written. Raises BadNameError and db.BusyError.
     """
     names = [project_name(spelling) for spelling in spellings]
-    db.hold(conn, db.Lock.SYNC)
+    db.lock(conn, db.Lock.SYNC)
     with db.transaction(conn, dry_run=check) as cursor:
         cursor.execute(sql.FOLLOW, {"names": names})
         return policy.drop(cursor, targets, now)
@@ -89,7 +89,7 @@ def projects(
     isn't followed. With check, nothing is written. Raises BadNameError and db.BusyError.
     """
     by_name = {project_name(spelling): spelling for spelling in spellings}
-    db.hold(conn, db.Lock.SYNC)
+    db.lock(conn, db.Lock.SYNC)
     progress = _Progress(conn, index, len(by_name), now, check=check)
     losses = _Losses(conn, max_loss)
     done: dict[str, Synced] = {}

@@ -137,12 +137,12 @@ def test_a_migration_that_was_killed_blocks_no_other(farm: Farm, config: Config)
 
 def test_two_migrations_wait_for_each_other(farm: Farm) -> None:
     with farm.connect("owner") as first, farm.connect("owner") as second:
-        db.hold(first, db.Lock.MIGRATION)
+        db.lock(first, db.Lock.MIGRATION)
         with second.cursor() as cursor:
             cursor.execute("SET lock_timeout = '50ms'")
         second.commit()
         with pytest.raises(db.BusyError, match="another migration has been under way"):
-            db.hold(second, db.Lock.MIGRATION)
+            db.lock(second, db.Lock.MIGRATION)
 
 
 def _counted(farm: Farm) -> dict[str, int]:

@@ -213,7 +213,7 @@ def test_what_is_left_out_is_told_on_request_and_a_sync_while_it_runs(
         assert (state.is_syncing, state.ignored) == (False, ())
         assert not any(line.startswith("syncing") for line in render.status(state))
     with farm.connect("sync") as running:
-        db.hold(running, db.Lock.SYNC)
+        db.lock(running, db.Lock.SYNC)
         with farm.connect("readonly") as conn:
             state = read.read(conn, farm.config, farm.now)
             # Something else holds the lock: that sync has ended.

@@ -426,9 +426,9 @@ def test_an_answer_that_is_no_index_page_is_named(farm: Farm) -> None:
 def test_two_syncs_dont_run_at_once(farm: Farm, server: Server) -> None:
     server.catalogue.projects["demo"] = [File("demo-1.0.tar.gz")]
     with farm.connect("sync") as first, farm.connect("sync") as second:
-        db.hold(first, db.Lock.SYNC)
+        db.lock(first, db.Lock.SYNC)
         with second.cursor() as cursor:
             cursor.execute("SET lock_timeout = '50ms'")
         second.commit()
         with pytest.raises(db.BusyError, match="another sync has been under way"):
-            db.hold(second, db.Lock.SYNC)
+            db.lock(second, db.Lock.SYNC)
