@@ -144,13 +144,14 @@ def test_a_full_disk_of_the_master_stops_claims_and_says_so(nine: Farm) -> None:
 
 @pytest.mark.soak
 def test_many_claims_at_once_lease_each_job_once_and_fill_no_spool_twice(farm: Farm) -> None:
-    farm.sync(upstream("demo", *(f"1.{n}" for n in range(40))))
     fleet = {f"pi{n}": "bookworm" for n in range(10)}
+    farm.claim(fleet)
+    farm.sync(upstream("demo", *(f"1.{n}" for n in range(40))))
     errors: list[BaseException] = []
 
     def claim() -> None:
         try:
-            farm.claim(fleet)
+            farm.claim()
         except BaseException as error:  # noqa: BLE001 - shown by the test
             errors.append(error)
 
