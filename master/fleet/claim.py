@@ -16,10 +16,8 @@ from master.database import connection as db
 from master.database import notes
 from master.database.connection import Connection, Cursor
 from master.fleet import sql
-from master.fleet.leases import LONGEST_BACKOFF
 from master.jobs import transitions
 from master.jobs.policy import ASKED_FOR
-from master.jobs.retry import LONGEST_WAIT
 from protocol import VERSION, report
 from protocol import job as jobs
 from protocol.job import Job, Sdist
@@ -72,7 +70,7 @@ def claim(
     with db.transaction(conn, dry_run=check) as cursor:
         if fleet is not None:
             left_out = _register(cursor, fleet, now)
-        cursor.execute(sql.BUILDERS, {"now": now, "longest_backoff": LONGEST_BACKOFF})
+        cursor.execute(sql.BUILDERS, {"now": now})
         builders: list[Any] = cursor.fetchall()
         leased = 0
         if paused is None:
@@ -119,7 +117,7 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
     for builder in builders:
         fleets[builder.target_id].append(builder)
     _bring_forward(cursor, builders)
-    cursor.execute(sql.WAKE, {"now": now, "longest_wait": LONGEST_WAIT})
+    cursor.execute(sql.WAKE, {"now": now})
     leased = 0
     for target_id, fleet in sorted(fleets.items()):
         ready = [b for b in fleet if b.due and not b.missing_since and not b.refuses]

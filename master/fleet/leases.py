@@ -123,8 +123,7 @@ def _patience(config: Config) -> timedelta:
 
 
 def _builder(cursor: Cursor, name: str, now: datetime) -> Any:
-    bound = {"longest_round": LONGEST_ROUND, "longest_backoff": LONGEST_BACKOFF}
-    cursor.execute(sql.BUILDER, {"name": name, "now": now, **bound})
+    cursor.execute(sql.BUILDER, {"name": name, "now": now, "longest_round": LONGEST_ROUND})
     return cursor.fetchone()
 
 

@@ -24,11 +24,9 @@ RETIRE = """
 UPDATE builders SET active = false WHERE active AND NOT %(targets)s::jsonb ? name
 """
 
-# A time that no back-off reaches was noted by a clock that has been set back since.
 BUILDERS = """
 SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.report,
-       (b.next_contact_at <= %(now)s
-        OR b.next_contact_at > %(now)s + %(longest_backoff)s) AS due,
+       b.next_contact_at <= %(now)s AS due,
        count(j.job_id) FILTER (WHERE NOT j.revoking) AS held,
        count(j.job_id) FILTER (WHERE j.revoking) AS revoking
   FROM builders b
@@ -38,13 +36,10 @@ SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.report,
  ORDER BY b.name
 """
 
-# A time that no wait reaches was noted by a clock that has been set back since. What another
-# transaction has in hand is woken by a later claim.
+# What another transaction has in hand is woken by a later claim.
 WAKE = """
 UPDATE jobs SET retry_at = NULL
- WHERE job_id IN (SELECT job_id FROM jobs
-                   WHERE retry_at <= %(now)s OR retry_at > %(now)s + %(longest_wait)s
-                     FOR UPDATE SKIP LOCKED)
+ WHERE job_id IN (SELECT job_id FROM jobs WHERE retry_at <= %(now)s FOR UPDATE SKIP LOCKED)
 """
 
 # The partial index jobs_claim gives them in this order; jobs that another transaction has in hand
@@ -83,12 +78,11 @@ SELECT b.name AS builder, t.name AS target, j.job_id, j.attempt, j.handed_at, j.
 
 # How leases go on and end
 
-# Where this contact is far from the time that was noted for it, the master was off or its clock was
-# set: nobody knows then for how long the builder was silent, and its silence counts from now on.
+# Where this contact is long after the time that was noted for it, the master was off: nobody knows
+# then for how long the builder was silent, and its silence counts from now on.
 BUILDER = """
 SELECT builder_id,
-       CASE WHEN next_contact_at BETWEEN %(now)s - %(longest_round)s
-                                     AND %(now)s + %(longest_backoff)s
+       CASE WHEN next_contact_at >= %(now)s - %(longest_round)s
             THEN missing_since END AS missing_since
   FROM builders WHERE name = %(name)s
    FOR UPDATE

@@ -17,7 +17,6 @@ from master.config import Config
 from master.database import connection as db
 from master.database import notes
 from master.database.connection import Connection
-from master.jobs.retry import LONGEST_WAIT
 
 # A builder that is added, or that is off, is noticed within this time on an idle farm too.
 AT_LEAST_EVERY = timedelta(seconds=60)
@@ -31,8 +30,7 @@ SELECT EXISTS (SELECT FROM jobs WHERE state = 'leased')
                                WHERE j.target_id = t.target_id AND j.state = 'pending'
                                  AND j.retry_at IS NULL))
     OR EXISTS (SELECT FROM jobs j JOIN targets t USING (target_id)
-                WHERE t.active
-                  AND (j.retry_at <= %(now)s OR j.retry_at > %(now)s + %(longest_wait)s))
+                WHERE t.active AND j.retry_at <= %(now)s)
 """
 _STALE = "SELECT EXISTS (SELECT FROM projects WHERE dirty_since IS NOT NULL)"
 # By name: to import master/site/publish.py with all that it needs would double the cost of this.
@@ -44,7 +42,7 @@ def is_due(conn: Connection, config: Config, now: datetime) -> bool:
     """Whether jobs are due or leased, something is to be published, or it's time to look."""
     return (
         _is_over(conn, "last_round", AT_LEAST_EVERY, now)
-        or bool(_value(conn, _WORK, {"now": now, "longest_wait": LONGEST_WAIT}))
+        or bool(_value(conn, _WORK, {"now": now}))
         or _has_stale(conn, config)
     )
 
@@ -63,8 +61,7 @@ def is_hour_over(conn: Connection, now: datetime) -> bool:
 
 def _is_over(conn: Connection, key: notes.Key, time: timedelta, now: datetime) -> bool:
     noted: datetime | None = _value(conn, _NOTED, {"key": key})
-    # A clock that was set back must stop nothing.
-    return noted is None or not timedelta() <= now - noted < time
+    return noted is None or now - noted >= time
 
 
 def _has_stale(conn: Connection, config: Config) -> bool:

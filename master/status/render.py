@@ -142,16 +142,13 @@ def trouble(info: Info) -> dict[str, str]:
     Keys are round, claims, sync, publish and collect.
     """
     lines = {}
-    # What a clock noted that was ahead must hide nothing; what of it still holds is noted again.
-    notes = {what: note for what, note in info.notes.items() if not _is_ahead(info, note)}
-    ended = info.notes.get("last_round")
-    late = ended and abs(info.now - ended.updated_at) > LONGEST_ROUND
+    notes = info.notes
+    ended = notes.get("last_round")
+    late = ended and info.now - ended.updated_at > LONGEST_ROUND
     if ended and late and publishing_for_s(info) is None:
-        when = _ago(info, ended)
-        if _is_ahead(info, ended):
-            when = f"at {clock(ended.updated_at)}, by a clock that was ahead"
         lines["round"] = (
-            f"The last round ended {when}: see journalctl -u wheelyard-round on the master"
+            f"The last round ended {_ago(info, ended)}: see journalctl -u wheelyard-round on the"
+            " master"
         )
     paused = notes.get("claims_paused")
     if paused and paused.value:
@@ -269,10 +266,6 @@ def ignored(info: Info) -> list[str]:
         if project.count > len(project.lines):
             lines.append(f"  and {project.count - len(project.lines)} more")
     return lines
-
-
-def _is_ahead(info: Info, note: Note) -> bool:
-    return note.updated_at - info.now > LONGEST_ROUND
 
 
 def _ago(info: Info, note: Note | None) -> str:

@@ -36,14 +36,6 @@ def test_a_job_that_waits_is_leased_when_its_time_has_come(farm: Farm, waiting: 
     assert attempts(farm) == [("leased", 2, 0)]
 
 
-def test_a_job_doesnt_wait_for_a_time_that_a_clock_ahead_gave(farm: Farm, waiting: str) -> None:
-    # The longest wait is an hour.
-    farm.later(minutes=-59)
-    assert farm.keys("pi1") == []
-    farm.later(minutes=-1)
-    assert len(farm.keys("pi1")) == 1
-
-
 def test_what_a_builder_that_cant_fetch_holds_goes_to_others_and_isnt_lost(farm: Farm) -> None:
     farm.sync(upstream("demo", "1.0", "1.1", "1.2"))
     failed, *rest = farm.keys("pi1", {"pi1": "bookworm"})

@@ -38,11 +38,6 @@ def test_a_round_is_due_once_a_minute(farm: StatusFarm) -> None:
     assert is_due(farm)
 
 
-def test_a_clock_that_was_set_back_stops_no_rounds(farm: StatusFarm) -> None:
-    last_round(farm, -3600)
-    assert is_due(farm)
-
-
 def test_a_round_is_due_while_jobs_wait_or_are_leased(farm: StatusFarm) -> None:
     last_round(farm, 5)
     target = farm.target("bookworm")
@@ -56,9 +51,7 @@ def test_a_round_is_due_while_jobs_wait_or_are_leased(farm: StatusFarm) -> None:
     assert is_due(farm)
 
 
-@pytest.mark.parametrize(
-    ("wait_s", "due"), [(1, False), (3600, False), (0, True), (-60, True), (3601, True)]
-)
+@pytest.mark.parametrize(("wait_s", "due"), [(1, False), (3600, False), (0, True), (-60, True)])
 def test_a_job_that_waits_makes_a_round_due_when_a_claim_would_wake_it(
     farm: StatusFarm, wait_s: float, due: bool
 ) -> None:
@@ -108,7 +101,7 @@ def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(
 
 @pytest.mark.parametrize(
     ("published_s_ago", "hour_s_ago", "stale"),
-    [(60, 3599, False), (60, 3600, True), (60, None, True), (60, -60, True), (None, None, False)],
+    [(60, 3599, False), (60, 3600, True), (60, None, True), (None, None, False)],
 )
 def test_what_is_published_once_an_hour_waits_for_the_next_round(
     farm: StatusFarm, published_s_ago: float | None, hour_s_ago: float | None, stale: bool
