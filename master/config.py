@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
 
 from master.errors import FarmError
 
@@ -26,8 +25,8 @@ class Database:
     """A host name or address; a path is a folder with a unix socket (libpq's rule)."""
     port: int
     name: str
-    sslrootcert: Path | None
-    """The farm's CA, for sslmode=verify-full; None only with a unix socket."""
+    sslrootcert: Path
+    """The farm's CA, for sslmode=verify-full; a unix socket needs none."""
 
 
 @dataclass(frozen=True)
@@ -83,60 +82,35 @@ def load(path: Path | str = DEFAULT_PATH) -> Config:
 def parse(raw: Mapping[str, Any]) -> Config:
     """The settings in an already decoded file. Raises KeyError, TypeError or ValueError."""
     database = raw["database"]
-    sslrootcert = database.get("sslrootcert")
     return Config(
         database=Database(
             host=str(database["host"]),
             port=int(database["port"]),
             name=str(database["name"]),
-            sslrootcert=Path(sslrootcert) if sslrootcert else None,
+            sslrootcert=Path(database["sslrootcert"]),
         ),
         state_dir=Path(raw["state_dir"]),
-        pypi_url=_index_url(raw.get("pypi_url")),
+        pypi_url=raw["pypi_url"],
         pypi_projects=tuple(raw["pypi_projects"]),
-        pypi_versions=_versions(raw.get("pypi_versions", "all")),
-        pypi_max_loss=_percent(raw, "pypi_max_loss_percent", 10) / 100,
-        spool_depth=_positive(raw, "spool_depth", 3),
-        builder_lost_after_s=float(_positive(raw, "builder_lost_after_s", 900)),
-        wheel_max_bytes=_positive(raw, "wheel_max_bytes", 1 << 30),
-        min_free_bytes=_positive(raw, "min_free_bytes", 1 << 30),
+        pypi_versions=None if raw["pypi_versions"] == "all" else _positive(raw, "pypi_versions"),
+        pypi_max_loss=_percent(raw, "pypi_max_loss_percent") / 100,
+        spool_depth=_positive(raw, "spool_depth"),
+        builder_lost_after_s=float(_positive(raw, "builder_lost_after_s")),
+        wheel_max_bytes=_positive(raw, "wheel_max_bytes"),
+        min_free_bytes=_positive(raw, "min_free_bytes"),
         site_url=str(raw["site_url"]).rstrip("/"),
     )
 
 
-def _index_url(value: str | None) -> str | None:
-    if not value:
-        return None
-    url = urlsplit(value)
-    # What the index says is what the farm builds: nobody may change it on its way. A stand-in on
-    # this very host has no way.
-    near = url.scheme == "http" and url.hostname in {"127.0.0.1", "::1", "localhost"}
-    if not url.hostname or not (url.scheme == "https" or near):
-        raise ValueError(f"pypi_url is {value!r}, and must be an address as https://HOST/simple/")
-    return value
-
-
-def _versions(value: object) -> int | None:
-    if value == "all":
-        return None
-    try:
-        number = int(cast(str, value))
-    except (TypeError, ValueError):
-        number = 0
-    if number < 1:
-        raise ValueError(f'pypi_versions is {value!r}, and must be "all" or a number from 1')
-    return number
-
-
-def _percent(raw: Mapping[str, Any], name: str, default: float) -> float:
-    number = float(raw.get(name, default))
+def _percent(raw: Mapping[str, Any], name: str) -> float:
+    number = float(raw[name])
     if not 0 <= number <= 100:
         raise ValueError(f"{name} is {number:g}, and must be from 0 to 100")
     return number
 
 
-def _positive(raw: Mapping[str, Any], name: str, default: int) -> int:
-    number = int(raw.get(name, default))
+def _positive(raw: Mapping[str, Any], name: str) -> int:
+    number = int(raw[name])
     if number < 1:
         raise ValueError(f"{name} is {number}, and must be from 1")
     return number

@@ -12,7 +12,7 @@ import psycopg2.errors
 import psycopg2.extensions
 from psycopg2.extras import NamedTupleCursor
 
-from master.config import Config
+from master.config import Config, Database
 from master.errors import FarmError
 from master.text import one_line
 
@@ -65,12 +65,6 @@ def connect(config: Config, role: Role, password: str | None = None) -> Connecti
     unless one is given. Raises DatabaseUnreachableError.
     """
     database = config.database
-    # A unix socket has no TLS; a host always has.
-    tls: dict[str, Any] = (
-        {}
-        if database.host.startswith("/")
-        else {"sslmode": "verify-full", "sslrootcert": str(database.sslrootcert)}
-    )
     try:
         conn: Connection = psycopg2.connect(
             host=database.host,
@@ -86,7 +80,7 @@ def connect(config: Config, role: Role, password: str | None = None) -> Connecti
             keepalives_count=3,
             options=OPTIONS,
             cursor_factory=NamedTupleCursor,
-            **tls,
+            **tls(database),
         )
         return conn
     except psycopg2.OperationalError as error:
@@ -96,6 +90,13 @@ def connect(config: Config, role: Role, password: str | None = None) -> Connecti
             f"as wheelyard_{role}: {cause}. See that PostgreSQL runs there (systemctl status "
             f"postgresql) and lets this host in; ansible-playbook site.yml sets both up"
         ) from error
+
+
+def tls(database: Database) -> dict[str, Any]:
+    """What libpq is told of TLS: a host always has it, and a unix socket never."""
+    if database.host.startswith("/"):
+        return {}
+    return {"sslmode": "verify-full", "sslrootcert": str(database.sslrootcert)}
 
 
 @contextmanager

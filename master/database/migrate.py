@@ -59,11 +59,6 @@ def migrate(conn: Connection, config: Config, password: str | None) -> list[str]
 
 def _apply(config: Config, password: str | None) -> None:
     database = config.database
-    tls = (
-        {"sslmode": "verify-full", "sslrootcert": str(database.sslrootcert)}
-        if database.sslrootcert
-        else {}
-    )
     backend = PostgresqlBackend(
         DatabaseURI(
             scheme="postgresql",
@@ -72,7 +67,7 @@ def _apply(config: Config, password: str | None) -> None:
             hostname=database.host,
             port=database.port,
             database=database.name,
-            args=tls,
+            args=db.tls(database),
         ),
         default_migration_table,
     )

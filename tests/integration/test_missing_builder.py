@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from master.fleet.leases import Ended
-from tests.support.farm import TWO, Farm, attempts, exchange, said
+from tests.support.farm import TWO, Farm, attempts, said
 
 
 def missed(farm: Farm, minutes: float, times: int) -> list[Ended]:

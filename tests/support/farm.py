@@ -61,32 +61,29 @@ def make_config(cluster: Cluster, database: str, state_dir: Path) -> Config:
 
 def config_of(host: str, database: str, state_dir: Path) -> Config:
     """Settings of a farm whose database listens on a socket in the folder host."""
-    return master_config.parse(
-        {
-            "database": {"host": host, "port": 5432, "name": database},
-            "state_dir": str(state_dir),
-            "pypi_url": None,
-            "pypi_projects": [],
-            "pypi_versions": "all",
-            "spool_depth": 3,
-            "builder_lost_after_s": 900,
-            "wheel_max_bytes": 1 << 20,
-            "min_free_bytes": 1,
-            "site_url": "https://farm.example",
-        }
-    )
+    return master_config.parse(_settings(host, database, state_dir))
 
 
 def settings(config: Config, **changes: Any) -> dict[str, Any]:
     """What stands in the master.json of a farm with this config."""
     database = config.database
+    written = _settings(database.host, database.name, config.state_dir)
+    return {**written, "pypi_projects": ["demo"], **changes}
+
+
+def _settings(host: str, database: str, state_dir: Path) -> dict[str, Any]:
     return {
-        "database": {"host": database.host, "port": database.port, "name": database.name},
-        "state_dir": str(config.state_dir),
-        "pypi_projects": ["demo"],
-        "site_url": "https://farm.example",
+        "database": {"host": host, "port": 5432, "name": database, "sslrootcert": "/ca.crt"},
+        "state_dir": str(state_dir),
+        "pypi_url": None,
+        "pypi_projects": [],
+        "pypi_versions": "all",
+        "pypi_max_loss_percent": 10,
+        "spool_depth": 3,
+        "builder_lost_after_s": 900,
+        "wheel_max_bytes": 1 << 20,
         "min_free_bytes": 1,
-        **changes,
+        "site_url": "https://farm.example",
     }
 
 
