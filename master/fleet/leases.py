@@ -26,7 +26,7 @@ LONGEST_ROUND = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedLease:
     """A lease that is no more."""
 
     key: str
@@ -44,7 +44,7 @@ def report(
     now: datetime,
     *,
     handed: Collection[str],
-) -> list[Ended]:
+) -> list[EndedLease]:
     """Takes note of a builder's report; the leases that it has lost are ended at once.
 
     handed has the keys of the jobs that it was given just before.
@@ -93,7 +93,7 @@ def report(
     return ended
 
 
-def missing(conn: Connection, config: Config, builder: str, now: datetime) -> list[Ended]:
+def missing(conn: Connection, config: Config, builder: str, now: datetime) -> list[EndedLease]:
     """Takes note that a builder couldn't be talked to.
 
     It is left alone for a while, longer each time. What was never seen in its spool goes back at
@@ -133,7 +133,7 @@ def _judge_leases(
     builder_id: int,
     judge: Callable[[Any], tuple[bool, str] | None],
     now: datetime,
-) -> list[Ended]:
+) -> list[EndedLease]:
     """Ends the leases for which judge says whether it counts as lost, and why."""
     cursor.execute(sql.HELD, {"builder_id": builder_id})
     ended = []
@@ -161,5 +161,5 @@ def _judge_leases(
             )
         else:
             transitions.give_back(cursor, [lease.job_id], why, now, lost=counts)
-        ended.append(Ended(key, builder, failed, why))
+        ended.append(EndedLease(key, builder, failed, why))
     return ended

@@ -14,7 +14,7 @@ from master.database import connection as db
 from master.database import notes
 from master.database.connection import Connection
 from master.fleet import leases
-from master.fleet.leases import Ended
+from master.fleet.leases import EndedLease
 from master.results.record import NoRoomError, Recorded, Recorder, RefusedError
 from master.text import one_line
 from protocol import report
@@ -31,7 +31,7 @@ class RefusedResult:
 class Gathered:
     recorded: list[Recorded] = field(default_factory=list)
     refused: list[RefusedResult] = field(default_factory=list)
-    lost: list[Ended] = field(default_factory=list)
+    lost: list[EndedLease] = field(default_factory=list)
     stopped: str | None = None
     """Why the rest of the results was left for the next round."""
 

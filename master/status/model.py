@@ -74,7 +74,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Left:
+class Remaining:
     """What a run still has to do for one target."""
 
     jobs: int
@@ -89,7 +89,7 @@ class Run:
     """The jobs that one build.yml asked for."""
 
     since: datetime
-    left: dict[str, Left]
+    left: dict[str, Remaining]
     """By target, those with jobs pending or leased."""
     unpublished: int
     """Projects with results of this run whose pages were not carried yet."""

@@ -17,8 +17,8 @@ from master.status.model import (
     Failure,
     Ignored,
     Info,
-    Left,
     Note,
+    Remaining,
     Run,
     Running,
     TargetResult,
@@ -280,7 +280,7 @@ def _first_running(raw: object) -> Build | None:
 
 def _run(cursor: Any, chosen: dict[str, Any], since: datetime, targets: list[str]) -> Run:
     left = {
-        row.name: Left(
+        row.name: Remaining(
             jobs=row.jobs,
             expected_s=(
                 row.expected_s * (row.jobs - row.waiting) / row.known if row.known else None

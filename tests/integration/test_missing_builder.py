@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from master.fleet.leases import Ended
 from tests.support.farm import TWO, Farm, attempts, said
 
 
-def missed(farm: Farm, minutes: float, times: int) -> list[Ended]:
+def missed(farm: Farm, minutes: float, times: int) -> list[EndedLease]:
     """What ends while the builder isn't reached, so many times and so many minutes apart."""
     ended = []
     for _ in range(times):

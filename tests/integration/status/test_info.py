@@ -10,7 +10,7 @@ import pytest
 
 from master.database import connection as db
 from master.status import read
-from master.status.model import Counts, Failure, Left, Running, TargetResult, Waiting
+from master.status.model import Counts, Failure, Remaining, Running, TargetResult, Waiting
 from tests.support.farm import said
 from tests.support.status import NOW, SHA256, StatusFarm, leased
 
@@ -128,11 +128,11 @@ def test_a_run_is_what_ended_since_and_what_is_left(farm: StatusFarm) -> None:
     assert run.results == {"bookworm": TargetResult(1, 1, 0, 1, 35.0)}
     assert run.failures == (Failure("pycups", "1", "bookworm", "no cups"),)
     # spidev as it took before (20 s on average), lzo as builds for bookworm do (15 s).
-    assert run.left == {"bookworm": Left(jobs=2, expected_s=35.0)}
+    assert run.left == {"bookworm": Remaining(jobs=2, expected_s=35.0)}
 
     just_one = farm.read(**chosen, job_ids=[waiting]).run
     assert just_one is not None
-    assert just_one.left == {"bookworm": Left(jobs=1, expected_s=20.0)}
+    assert just_one.left == {"bookworm": Remaining(jobs=1, expected_s=20.0)}
     assert just_one.results["bookworm"] == TargetResult(0, 0, 0, 0, 0.0)
 
 
@@ -166,10 +166,10 @@ def test_what_waits_for_its_sdist_is_told_and_not_counted_as_work(farm: StatusFa
     one = farm.read(since=NOW, targets=["bookworm"], job_ids=[later])
     assert one.waiting == {"bookworm": first(1, "lzo", 9, 2)}
     assert one.run is not None
-    assert one.run.left == {"bookworm": Left(jobs=1, expected_s=None, waiting=1)}
+    assert one.run.left == {"bookworm": Remaining(jobs=1, expected_s=None, waiting=1)}
     every = farm.read(since=NOW, targets=["bookworm"]).run
     assert every is not None
-    assert every.left == {"bookworm": Left(jobs=3, expected_s=30.0, waiting=2)}
+    assert every.left == {"bookworm": Remaining(jobs=3, expected_s=30.0, waiting=2)}
 
 
 def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: StatusFarm) -> None:

@@ -11,8 +11,8 @@ from master.status.model import (
     Counts,
     Failure,
     Info,
-    Left,
     Note,
+    Remaining,
     Run,
     Running,
     State,
@@ -60,7 +60,7 @@ def farm(
     )
 
 
-def run(unpublished: int = 0, failures: tuple[Failure, ...] = (), **left: Left) -> Run:
+def run(unpublished: int = 0, failures: tuple[Failure, ...] = (), **left: Remaining) -> Run:
     return Run(
         since=ago(minutes=6),
         left=left,
@@ -146,7 +146,7 @@ def test_progress_tells_what_is_left_and_what_each_builder_does() -> None:
     info = farm(
         builder("pi1", "building"),
         builder("pi3", target="trixie"),
-        run=run(bookworm=Left(jobs=2, expected_s=200.0)),
+        run=run(bookworm=Remaining(jobs=2, expected_s=200.0)),
     )
     assert render.progress(info) == [
         "6 min: 2 left for bookworm, 3 built, 0 failed; about 2 min to go",
@@ -167,7 +167,7 @@ def test_what_waits_for_its_sdist_is_told_with_the_next_retry_and_why() -> None:
         "3 of these wait for their sdists: tinyc 1.0 is the first to be tried again, at 08:05 UTC"
         " (try 3): x.tar.gz: the server says 404 Not Found"
     )
-    work = run(bookworm=Left(jobs=2, expected_s=200.0, waiting=1))
+    work = run(bookworm=Remaining(jobs=2, expected_s=200.0, waiting=1))
     info = farm(builder("pi1", "building"), run=work, waiting={"bookworm": one})
     assert render.progress(info) == [
         "6 min: 2 left for bookworm, 3 built, 0 failed; about 2 min to go",
@@ -179,7 +179,7 @@ def test_what_waits_for_its_sdist_is_told_with_the_next_retry_and_why() -> None:
 
 def test_a_run_that_only_waits_for_sdists_stands_still_and_has_no_estimate() -> None:
     one = Waiting(1, "tinyc", "1.0", ago(minutes=-5), 3, "404")
-    work = run(bookworm=Left(jobs=1, expected_s=None, waiting=1))
+    work = run(bookworm=Remaining(jobs=1, expected_s=None, waiting=1))
     info = farm(builder("pi1"), run=work, waiting={"bookworm": one})
     assert render.eta_s(info) is None
     assert render.progress(info) == [
@@ -197,14 +197,14 @@ def test_a_run_that_only_waits_for_sdists_stands_still_and_has_no_estimate() -> 
 
 
 def test_the_estimate_counts_nothing_that_waits() -> None:
-    work = run(bookworm=Left(3, 300.0, waiting=2), trixie=Left(1, None, waiting=1))
+    work = run(bookworm=Remaining(3, 300.0, waiting=2), trixie=Remaining(1, None, waiting=1))
     builders = [builder("a"), builder("b"), builder("c", target="trixie")]
     # The one job that doesn't wait is not shared.
     assert render.eta_s(farm(*builders, run=work)) == 300.0
 
 
 def test_progress_of_a_run_that_outlasts_its_estimate() -> None:
-    info = farm(builder("pi1", "building"), run=run(bookworm=Left(jobs=1, expected_s=60.0)))
+    info = farm(builder("pi1", "building"), run=run(bookworm=Remaining(jobs=1, expected_s=60.0)))
     assert render.progress(info)[0].endswith("0 failed; longer than builds like these took")
 
 
@@ -223,29 +223,29 @@ def test_of_many_builders_those_with_something_to_tell_are_shown() -> None:
 
 
 def test_the_estimate_shares_the_work_among_builders_that_can() -> None:
-    work = run(bookworm=Left(jobs=4, expected_s=1000.0))
+    work = run(bookworm=Remaining(jobs=4, expected_s=1000.0))
     idle, building = builder("pi1"), builder("pi2", "building")
     assert render.eta_s(farm(idle, building, builder("pi3", "missing"), run=work)) == 460.0
     assert render.eta_s(farm(idle, run=work)) == 1000.0
 
 
 def test_a_job_is_not_shared() -> None:
-    work = run(bookworm=Left(jobs=1, expected_s=100.0))
+    work = run(bookworm=Remaining(jobs=1, expected_s=100.0))
     assert render.eta_s(farm(builder("pi1"), builder("pi2"), run=work)) == 100.0
 
 
 def test_the_estimate_is_that_of_the_slowest_target() -> None:
-    work = run(bookworm=Left(1, 100.0), trixie=Left(2, 300.0))
+    work = run(bookworm=Remaining(1, 100.0), trixie=Remaining(2, 300.0))
     assert render.eta_s(farm(builder("a"), builder("b", target="trixie"), run=work)) == 300.0
 
 
 def test_there_is_no_estimate_without_a_past_or_a_builder() -> None:
-    assert render.eta_s(farm(builder("a"), run=run(bookworm=Left(1, None)))) is None
-    assert render.eta_s(farm(run=run(bookworm=Left(1, 5.0)))) is None
+    assert render.eta_s(farm(builder("a"), run=run(bookworm=Remaining(1, None)))) is None
+    assert render.eta_s(farm(run=run(bookworm=Remaining(1, 5.0)))) is None
 
 
 def test_a_run_is_stuck_when_all_its_builders_are_lost_or_refuse() -> None:
-    work = run(bookworm=Left(3, None))
+    work = run(bookworm=Remaining(3, None))
     lost, refusing = builder("pi1", "missing"), builder("pi2", "refuses")
     assert render.stuck(farm(lost, refusing, run=work)) == {
         "bookworm": "bookworm: 3 jobs left, and no builder that takes them:"
@@ -259,7 +259,7 @@ def test_a_run_is_stuck_when_all_its_builders_are_lost_or_refuse() -> None:
 
 
 def test_a_target_without_builders_is_stuck_and_says_what_to_do() -> None:
-    stuck = render.stuck(farm(run=run(bookworm=Left(1, None))))
+    stuck = render.stuck(farm(run=run(bookworm=Remaining(1, None))))
     assert "1 job left, and no builder" in stuck["bookworm"]
     assert "site.yml -l bookworm" in stuck["bookworm"]
 
@@ -289,7 +289,7 @@ def test_the_summary_names_the_builders_that_are_away() -> None:
 
 
 def test_the_summary_of_a_run_that_was_given_up_says_what_is_left() -> None:
-    assert render.summary(farm(run=run(bookworm=Left(2, None))))[-1] == (
+    assert render.summary(farm(run=run(bookworm=Remaining(2, None))))[-1] == (
         "After 6 min, 2 jobs left to build."
     )
     assert render.summary(farm(run=run(unpublished=1)))[-1] == (
