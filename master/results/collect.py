@@ -64,7 +64,7 @@ def gather(
     if check:
         gathered.recorded = [Recorded(key, "arrived", None, None) for _, key in arrived]
         return gathered
-    recorder = Recorder(conn, config)
+    recorder = Recorder.open(conn, config)
     for builder, said in heard.items():
         if said is None:
             gathered.lost += leases.missing(conn, config, builder, now)

@@ -7,7 +7,7 @@ import gzip
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg2.errors
 from packaging.utils import parse_wheel_filename
@@ -72,14 +72,19 @@ class Recorder:
     """Records results over one connection, as the only one to do so while it lasts."""
 
     def __init__(self, conn: Connection, config: Config) -> None:
-        """Ends what an earlier recording left half done. Raises db.BusyError."""
         self._conn = conn
         self._config = config
         self._store = Store(config)
+
+    @classmethod
+    def open(cls, conn: Connection, config: Config) -> Self:
+        """End what an earlier recording left half done, and begin. Raises db.BusyError."""
+        recorder = cls(conn, config)
         db.lock(conn, db.Lock.RECORDING)
-        for intent in self._store.intents():
-            self._resolve(intent)
-        self._sweep()
+        for intent in recorder._store.intents():
+            recorder._resolve(intent)
+        recorder._sweep()
+        return recorder
 
     def record(self, builder: str, key: str, now: datetime) -> Recorded:
         """Records the result that stands in incoming/BUILDER/KEY, and removes it from there.

@@ -147,7 +147,7 @@ class Bench(Farm):
             ROUNDS,
         )
         with self.connect("queue") as conn:
-            recorder = Recorder(conn, self.config)
+            recorder = Recorder.open(conn, self.config)
             for builder, key, project, version in leases:
                 self.send(builder, key, Forge(project, version))
             arrived = iter(leases)

@@ -175,7 +175,7 @@ class Farm:
             return collect.gather(conn, self.config, exchanges, self.now)
 
     def recorder(self, conn: Connection) -> record.Recorder:
-        return record.Recorder(conn, self.config)
+        return record.Recorder.open(conn, self.config)
 
     def record(self, key: str, builder: str = "pi1") -> Any:
         """What becomes of one result alone."""
