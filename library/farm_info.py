@@ -75,6 +75,13 @@ ignored:
   type: list
   elements: dict
   returned: when O(view=ignored), else empty
+stale:
+  description: >-
+    What the site doesn't show as it is, ten at most: projects, those first that have waited
+    longest, then files that must leave it. Empty where all is published.
+  type: list
+  elements: str
+  returned: always
 publishing_for_s:
   description: For how many seconds pages and wheels have been on their way to the site, or null.
   type: float

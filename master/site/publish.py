@@ -39,7 +39,6 @@ from master.status import due
 BATCH = 500
 LISTS = ("files", "pages", "root", "delete")
 _CARRIED = "carried.json"
-_REMOVED = "removed.txt"
 _NAMES_CHANGED = "names_changed"
 
 
@@ -78,7 +77,7 @@ def stale_projects(conn: connection, config: Config) -> list[str]:
     hourly = due.is_hour_over(conn, datetime.now(UTC))
     with _snapshot(conn) as cursor:
         gone = _gone(cursor, config) if hourly else []
-        return sorted({*queries.stale(cursor), *gone, *_undeleted(config)})
+        return sorted({*queries.stale(cursor), *gone, *due.undeleted(config)})
 
 
 def mark_stale(conn: connection, config: Config) -> int:
@@ -148,7 +147,7 @@ def mark_published(conn: connection, config: Config) -> int:
         notes.note(cursor, "last_publish", f"{len(since)} projects", datetime.now(UTC))
         if carried.hour:
             notes.note(cursor, "hourly_pages", "", datetime.fromisoformat(carried.hour))
-    for name in (_CARRIED, _REMOVED, _NAMES_CHANGED, *(f"{name}.list" for name in LISTS)):
+    for name in (_CARRIED, due.REMOVED, _NAMES_CHANGED, *(f"{name}.list" for name in LISTS)):
         (folder / name).unlink(missing_ok=True)
     return published
 
@@ -182,7 +181,7 @@ class _Rendering:
         for name in gone:
             self._note_name(name, is_offered=False)
             self._unwanted += tree.unwanted(self._site, name, ())
-        undeleted = _undeleted(self._config)
+        undeleted = due.undeleted(self._config)
         if not (rendered or gone or undeleted or self._hour):
             return Rendered([], errors=self._errors)
         self._remove(undeleted)
@@ -266,7 +265,7 @@ class _Rendering:
         delete = list(dict.fromkeys([*undeleted, *self._unwanted]))
         delete = [name for name in delete if name not in here and not self._is_back(name)]
         # Here, too: after a kill in between, both are done again.
-        tree.write(self._lists, _REMOVED, _lines(delete), sync=True)
+        tree.write(self._lists, due.REMOVED, _lines(delete), sync=True)
         tree.remove(self._site, self._unwanted)
         self._listed["delete"] = _deletion_rules(delete)
 
@@ -298,15 +297,6 @@ def _deletion_rules(names: Sequence[str]) -> list[str]:
 def _gone(cursor: Any, config: Config) -> list[str]:
     """Projects that the site has and the database doesn't."""
     return sorted(tree.strangers(config.state_dir / "site", queries.known(cursor)))
-
-
-def _undeleted(config: Config) -> list[str]:
-    """What left the tree in a run that didn't come to delete it on the web host."""
-    path = config.state_dir / "publish" / _REMOVED
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
 
 
 @contextmanager

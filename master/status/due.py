@@ -18,6 +18,10 @@ from master.database import connection as db
 from master.database import notes
 from master.database.connection import Connection
 
+# Of master/site/publish.py, which is not imported here: with all that it needs, it would double the
+# cost of this.
+REMOVED = "removed.txt"
+
 # A builder that is added, or that is off, is noticed within this time on an idle farm too.
 AT_LEAST_EVERY = timedelta(seconds=60)
 
@@ -33,8 +37,6 @@ SELECT EXISTS (SELECT FROM jobs WHERE state = 'leased')
                 WHERE t.active AND j.retry_at <= %(now)s)
 """
 _STALE = "SELECT EXISTS (SELECT FROM projects WHERE dirty_since IS NOT NULL)"
-# By name: to import master/site/publish.py with all that it needs would double the cost of this.
-_UNDELETED = "publish/removed.txt"
 _NOTED = "SELECT updated_at FROM sync_state WHERE key = %(key)s"
 
 
@@ -59,21 +61,21 @@ def is_hour_over(conn: Connection, now: datetime) -> bool:
     return _is_over(conn, "hourly_pages", timedelta(hours=1), now)
 
 
+def undeleted(config: Config) -> list[str]:
+    """What left the site's tree in a publish that didn't come to delete it on the web host."""
+    try:
+        return (config.state_dir / "publish" / REMOVED).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
 def _is_over(conn: Connection, key: notes.Key, time: timedelta, now: datetime) -> bool:
     noted: datetime | None = _value(conn, _NOTED, {"key": key})
     return noted is None or now - noted >= time
 
 
 def _has_stale(conn: Connection, config: Config) -> bool:
-    return bool(_value(conn, _STALE)) or _has_undeleted(config)
-
-
-def _has_undeleted(config: Config) -> bool:
-    try:
-        # It is empty where nothing left the site, and stays so where a publish was cut off.
-        return (config.state_dir / _UNDELETED).stat().st_size > 0
-    except FileNotFoundError:
-        return False
+    return bool(_value(conn, _STALE)) or bool(undeleted(config))
 
 
 def _value(conn: Connection, query: str, bound: dict[str, Any] | None = None) -> Any:

@@ -132,4 +132,6 @@ class Info:
     is_syncing: bool
     ignored: tuple[Ignored, ...]
     """Of all projects, when it was asked for."""
+    stale: tuple[str, ...]
+    """The first that the site doesn't show as they are: projects, then files that must leave it."""
     run: Run | None

@@ -11,6 +11,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from master.config import Config
 from master.database import connection as db
 from master.errors import FarmError
+from master.status import due
 from master.status.model import (
     Builder,
     Counts,
@@ -26,6 +27,8 @@ from master.status.model import (
 )
 from protocol import report
 from protocol.report import Running as Build
+
+STALE_SHOWN = 10
 
 _COUNTS = """
 SELECT t.name,
@@ -157,6 +160,10 @@ SELECT p.name AS project, v.version, t.name AS target, j.reason
  ORDER BY p.name, v.version, t.name
 """
 
+_STALE = """
+SELECT name FROM projects WHERE dirty_since IS NOT NULL ORDER BY dirty_since LIMIT %(limit)s
+"""
+
 _UNPUBLISHED = """
 SELECT count(DISTINCT v.project_id)
   FROM jobs j JOIN targets t USING (target_id)
@@ -209,6 +216,12 @@ def read(
             ignored=tuple(
                 Ignored(row.project, row.count, tuple(row.lines))
                 for row in (_rows(cursor, _IGNORED) if ignored else ())
+            ),
+            stale=tuple(
+                [
+                    *(row.name for row in _rows(cursor, _STALE, {"limit": STALE_SHOWN})),
+                    *due.undeleted(config),
+                ][:STALE_SHOWN]
             ),
             run=None if since is None else _run(cursor, chosen, since, list(counts)),
         )

@@ -81,7 +81,7 @@ def test_a_round_is_due_until_all_is_published(farm: StatusFarm) -> None:
     assert is_due(farm)
     farm.one("UPDATE projects SET dirty_since = NULL RETURNING 1")
     assert not is_due(farm)
-    undeleted = farm.config.state_dir / "publish" / publish._REMOVED
+    undeleted = farm.config.state_dir / "publish" / due.REMOVED
     undeleted.parent.mkdir(parents=True)
     undeleted.write_text("simple/spidev/index.html\n")
     assert is_due(farm)
@@ -91,7 +91,7 @@ def test_a_publish_that_was_cut_off_with_nothing_to_delete_makes_no_round_due(
     farm: StatusFarm,
 ) -> None:
     last_round(farm, 5)
-    undeleted = farm.config.state_dir / "publish" / publish._REMOVED
+    undeleted = farm.config.state_dir / "publish" / due.REMOVED
     undeleted.parent.mkdir(parents=True)
     undeleted.touch()
     assert not is_due(farm)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from master.database import connection as db
-from master.status import read
+from master.status import due, read
 from master.status.model import Counts, Failure, Remaining, Running, TargetResult, Waiting
 from tests.support.farm import said
 from tests.support.status import NOW, SHA256, StatusFarm, leased
@@ -182,7 +182,25 @@ def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: StatusFarm) -> 
     assert run.unpublished == 1
 
 
+<<<<<<< HEAD:tests/integration/status/test_info.py
 def test_nothing_can_be_written(farm: StatusFarm) -> None:
+=======
+def test_what_the_site_doesnt_show_is_named_and_no_more_than_ten_of_it(farm: Farm) -> None:
+    assert farm.read().stale == ()
+    names = [f"p{number}" for number in range(11)]
+    for name in names:
+        farm.version(name, "1")
+    farm.one("UPDATE projects SET dirty_since = now() WHERE name = 'p9' RETURNING 1")
+    removed = farm.config.state_dir / "publish" / due.REMOVED
+    removed.parent.mkdir(parents=True)
+    removed.write_text("simple/gone/index.html\nsimple/gone\n")
+    assert farm.read().stale == ("p9", "simple/gone/index.html", "simple/gone")
+    farm.one("UPDATE projects SET dirty_since = now() - project_id * interval '1 min' RETURNING 1")
+    assert farm.read().stale == tuple(reversed(names[1:]))
+
+
+def test_nothing_can_be_written(farm: Farm) -> None:
+>>>>>>> d425e66 (Let farm_info name what the site doesn't show yet):tests/integration/test_info.py
     farm.target("bookworm")
     with db.session(farm.config, "readonly") as conn:
         read.read(conn, farm.config, NOW)

@@ -56,6 +56,7 @@ def farm(
         notes=notes,
         is_syncing=False,
         ignored=(),
+        stale=(),
         run=run,
     )
 
