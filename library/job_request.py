@@ -74,7 +74,7 @@ with MASTER_CODE:
     from master.database import connection as db
     from master.jobs import request
     from master.targets import registry
-    from master.upstream import model, project
+    from master.upstream import named
 
 
 def main() -> None:
@@ -91,11 +91,7 @@ def main() -> None:
         targets = registry.active(conn, module.params["targets"])
         db.lock(conn, db.Lock.SYNC)
         with db.transaction(conn, dry_run=module.check_mode) as cursor:
-            for page in module.params["pages"]:
-                upstream = model.from_plain(page)
-                project.write(
-                    cursor, upstream, None, targets=[], newest=None, now=module.now, followed=False
-                )
+            named.write(cursor, module.params["pages"], module.now)
             planned = request.queue(cursor, packages, unread, targets, module.now)
     module.exit_json(
         changed=planned.changed,

@@ -13,7 +13,7 @@ description:
     they want it again. What was asked for by name stays, and so does what is leased or done.
   - A version whose sdist was replaced by another is queued again, and its wheel no longer offered.
   - If more would vanish than the settings allow in one sync, those projects stay as they are.
-  - The work is in C(master/upstream) and C(master/jobs/policy.py).
+  - The work is in C(master/upstream/run.py) and C(master/jobs/policy.py).
 extends_documentation_fragment: master
 attributes:
   check_mode:
@@ -112,71 +112,32 @@ errors:
   returned: always
 """
 
-from dataclasses import asdict
-
 from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
 with MASTER_CODE:
-    from master.jobs import request
-    from master.targets import registry
-    from master.upstream import named, pypi, sync
+    from master.upstream import pypi, run
 
-MAX_ERRORS = 10
+OPTIONS = {
+    "projects": {"type": "list", "elements": "str"},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "targets": {"type": "list", "elements": "str"},
+    "accept_losses": {"type": "bool", "default": False},
+}
 
 
 def main() -> None:
-    module = MasterModule(
-        {
-            "projects": {"type": "list", "elements": "str"},
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "targets": {"type": "list", "elements": "str"},
-            "accept_losses": {"type": "bool", "default": False},
-        }
-    )
-    projects, packages = module.params["projects"], module.params["packages"]
-    names = dict.fromkeys(name for name, _ in request.read(packages)[0])
-    dropped: list[str] = []
+    module = MasterModule(OPTIONS)
+    asked = {name: module.params[name] for name in OPTIONS}
     with (
         module.session("sync") as (conn, config),
         pypi.Index(config.pypi_url, config.site_url) as index,
     ):
-        targets = registry.active(conn, module.params["targets"])
-        when = {"now": module.now, "check": module.check_mode}
-        # Named packages are all that is queued, and by job_request.
-        plan = {"targets": [] if packages else targets, **when}
-        if projects is None:
-            dropped = sync.follow(conn, config.pypi_projects, **plan)
-        done = sync.projects(
-            conn,
-            index,
-            config.pypi_projects if projects is None else projects,
-            followed=projects is None,
-            newest=config.pypi_versions,
-            max_loss=None if module.params["accept_losses"] else config.pypi_max_loss,
-            **plan,
-        )
-        everyone = registry.active(conn, None)
-        found = named.projects(conn, index, names, targets=everyone, **when)
-    errors = sync.errors(done)
-    if len(errors) > MAX_ERRORS:
-        errors[MAX_ERRORS:] = [f"and {len(errors) - MAX_ERRORS} more"]
-    totals = sync.totals(done)
-    failed = totals["failed"]
-    if failed and failed == len(done):
-        module.fail_json(msg=sync.failure(done), errors=errors)
-    if failed:
-        module.warn(f"{failed} of {len(done)} projects could not be synced:")
-    for error_text in errors:
-        module.warn(error_text)
-    module.exit_json(
-        changed=bool(dropped or found.changed) or any(one.changed for one in done.values()),
-        began_at=module.now.isoformat(),
-        **totals,
-        dropped=dropped,
-        unread=found.unread,
-        pages=[asdict(page) for page in found.pages if module.check_mode],
-        errors=errors,
-    )
+        done = run.run(conn, config, index, now=module.now, check=module.check_mode, **asked)
+    if done.failure:
+        module.fail_json(msg=done.failure, errors=done.errors)
+    for line in done.warnings:
+        module.warn(line)
+    module.exit_json(changed=done.changed, began_at=module.now.isoformat(), **done.facts)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ description:
   - Applies the SQL files in C(master/database/schema) that the database lacks, as its owner,
     writes the codes of C(master/jobs/reasons.py) with their words, and makes the targets those of
     the inventory.
-  - The work is in C(master/database/migrate.py), C(master/jobs/reasons.py) and
-    C(master/targets/registry.py).
+  - The work is in C(master/provision.py).
 extends_documentation_fragment: master
 attributes:
   check_mode:
@@ -66,12 +65,12 @@ targets:
   returned: always
 """
 
+from dataclasses import asdict
+
 from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
 with MASTER_CODE:
-    from master.database import migrate
-    from master.jobs import reasons
-    from master.targets import registry
+    from master.provision import provision
 
 
 def main() -> None:
@@ -83,27 +82,10 @@ def main() -> None:
     )
     password, targets = module.params["owner_password"], module.params["targets"]
     with module.session("owner", password) as (conn, config):
-        registry.check(targets or ())
-        if module.check_mode:
-            applied = migrate.pending(conn)
-        else:
-            applied = migrate.migrate(conn, config, password)
-        if module.check_mode and applied:
-            # Its tables may not be there yet.
-            codes = sorted(str(code) for code in reasons.WORDS)
-            changed = sorted(target["name"] for target in targets or ())
-        else:
-            codes = reasons.register(conn, check=module.check_mode)
-            changed = []
-            if targets is not None:
-                changed = registry.register(conn, targets, check=module.check_mode)
-    module.exit_json(
-        changed=bool(applied or codes or changed),
-        applied=applied,
-        reasons=codes,
-        targets=changed,
-        diff={"before": "", "after": "".join(f"{name}\n" for name in applied + codes + changed)},
-    )
+        done = provision(conn, config, password, targets, check=module.check_mode)
+    names = [*done.applied, *done.reasons, *done.targets]
+    diff = {"before": "", "after": "".join(f"{name}\n" for name in names)}
+    module.exit_json(changed=bool(names), diff=diff, **asdict(done))
 
 
 if __name__ == "__main__":

@@ -76,48 +76,39 @@ outdated:
 """
 
 from dataclasses import asdict
+from typing import Any
 
 from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 
 with MASTER_CODE:
     from master.site import publish
 
-STATES = ("rendered", "published", "outdated", "failed")
-
 
 def main() -> None:
+    states = ["rendered", "published", "outdated", "failed"]
     module = MasterModule(
         {
-            "state": {"type": "str", "choices": list(STATES), "default": "rendered"},
+            "state": {"type": "str", "choices": states, "default": "rendered"},
             "error": {"type": "str"},
         },
         required_if=[("state", "failed", ["error"])],
     )
     check = module.check_mode
+    result: dict[str, Any] = {"changed": True}
     with module.session("site") as (conn, config):
         match module.params["state"]:
-            case "rendered" if check:
-                projects = publish.stale_projects(conn, config)
-                result = {"changed": bool(projects), "projects": projects, "errors": []}
             case "rendered":
-                rendered = publish.render(conn, config)
-                for line in rendered.errors:
-                    module.warn(line)
-                result = {"changed": bool(rendered.lists), **asdict(rendered)}
+                rendered = publish.render(conn, config, check=check)
+                result = {"changed": bool(rendered.projects or rendered.lists), **asdict(rendered)}
             case "published":
-                published = (
-                    len(publish.read_carried(config).projects)
-                    if check
-                    else publish.mark_published(conn, config)
-                )
+                published = publish.mark_published(conn, config, check=check)
                 result = {"changed": published > 0, "published": published}
             case "outdated":
-                count = 0 if check else publish.mark_stale(conn, config)
-                result = {"changed": True, "outdated": count}
-            case _:
-                if not check:
-                    publish.note_failure(conn, module.params["error"])
-                result = {"changed": True}
+                result["outdated"] = publish.mark_stale(conn, config, check=check)
+            case "failed" if not check:
+                publish.note_failure(conn, module.params["error"])
+    for line in result.get("errors", ()):
+        module.warn(line)
     module.exit_json(**result)
 
 

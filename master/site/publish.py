@@ -29,6 +29,7 @@ from typing import Any
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 
 from master.config import Config
+from master.database import connection as db
 from master.database import notes
 from master.errors import FarmError
 from master.site import pages, queries, tree
@@ -80,23 +81,30 @@ def stale_projects(conn: connection, config: Config) -> list[str]:
         return sorted({*queries.stale(cursor), *gone, *due.undeleted(config)})
 
 
-def mark_stale(conn: connection, config: Config) -> int:
-    """Have the next rounds render and carry all of the site, as for a new web host."""
-    _note_names(config)
-    with conn, conn.cursor() as cursor:
+def mark_stale(conn: connection, config: Config, *, check: bool = False) -> int:
+    """Have the next rounds render and carry all of the site, as for a new web host.
+
+    Returns of how many projects. With check, nothing is written.
+    """
+    if not check:
+        _note_names(config)
+    with db.transaction(conn, dry_run=check) as cursor:
         notes.note(cursor, "hourly_pages", "", datetime.fromtimestamp(0, UTC))
         return queries.mark_all_stale(cursor)
 
 
-def render(conn: connection, config: Config) -> Rendered:
+def render(conn: connection, config: Config, *, check: bool = False) -> Rendered:
     """Render what is stale and write the lists of what must be carried.
 
-    Raises UnwritableError, and leaves whole files then, and projects that stay stale. Raises
-    EmptyDatabaseError with nothing done: the site is what is left of a database that was lost.
+    With check, only tells of which projects. Raises UnwritableError, and leaves whole files then,
+    and projects that stay stale. Raises EmptyDatabaseError with nothing done: the site is what is
+    left of a database that was lost.
     """
+    if check:
+        return Rendered(stale_projects(conn, config))
     now = datetime.now(UTC)
     hour = now if due.is_hour_over(conn, now) else None
-    with conn, conn.cursor() as cursor:
+    with db.transaction(conn) as cursor:
         if queries.stale(cursor):
             # It may take long: who asks for the farm's state is told that it is under way.
             notes.note(cursor, "publish_began", "", now)
@@ -135,18 +143,23 @@ def read_carried(config: Config) -> Carried:
         return Carried()
 
 
-def mark_published(conn: connection, config: Config) -> int:
-    """Note that what render() listed was carried; returns how many projects are published now."""
+def mark_published(conn: connection, config: Config, *, check: bool = False) -> int:
+    """Note that what render() listed was carried; returns how many projects are published now.
+
+    With check, nothing is written.
+    """
     folder = config.state_dir / "publish"
     if not (folder / _CARRIED).exists():
         return 0
     carried = read_carried(config)
     since = [(name, datetime.fromisoformat(moment)) for name, moment in carried.projects.items()]
-    with conn, conn.cursor() as cursor:
+    with db.transaction(conn, dry_run=check) as cursor:
         published = queries.mark_published(cursor, since)
         notes.note(cursor, "last_publish", f"{len(since)} projects", datetime.now(UTC))
         if carried.hour:
             notes.note(cursor, "hourly_pages", "", datetime.fromisoformat(carried.hour))
+    if check:
+        return published
     for name in (_CARRIED, due.REMOVED, _NAMES_CHANGED, *(f"{name}.list" for name in LISTS)):
         (folder / name).unlink(missing_ok=True)
     return published
@@ -154,7 +167,7 @@ def mark_published(conn: connection, config: Config) -> int:
 
 def note_failure(conn: connection, error: str) -> None:
     """Note why carrying failed, for those who ask for the farm's state."""
-    with conn, conn.cursor() as cursor:
+    with db.transaction(conn) as cursor:
         notes.note(cursor, "last_publish_error", error, datetime.now(UTC))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from master.database import connection as db
-from master.database.connection import Connection
+from master.database.connection import Connection, Cursor
 from master.targets.tags import Target
-from master.upstream import project, sql
+from master.upstream import model, project, sql
 from master.upstream.model import UpstreamProject
 from master.upstream.project import OddProjectError
 from master.upstream.pypi import (
@@ -68,6 +69,13 @@ def projects(
     for name in unknown if found.pages or len(unknown) == 1 else ():
         project.gone(conn, name, targets=targets, now=now, check=check)
     return found
+
+
+def write(cursor: Cursor, pages: Iterable[Mapping[str, Any]], now: datetime) -> None:
+    """Store what projects() has read and, with check, not stored."""
+    for page in pages:
+        upstream = model.from_plain(page)
+        project.write(cursor, upstream, None, targets=[], newest=None, now=now, followed=False)
 
 
 def _is_followed(conn: Connection, name: str) -> bool:
