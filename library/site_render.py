@@ -83,16 +83,14 @@ from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 with MASTER_CODE:
     from master.site import publish
 
+OPTIONS = {
+    "state": {"choices": ["rendered", "published", "outdated", "failed"], "default": "rendered"},
+    "error": {"type": "str"},
+}
+
 
 def main() -> None:
-    states = ["rendered", "published", "outdated", "failed"]
-    module = MasterModule(
-        {
-            "state": {"type": "str", "choices": states, "default": "rendered"},
-            "error": {"type": "str"},
-        },
-        required_if=[("state", "failed", ["error"])],
-    )
+    module = MasterModule(OPTIONS, required_if=[("state", "failed", ["error"])])
     check = module.check_mode
     result: dict[str, Any] = {"changed": True}
     with module.session("site") as (conn, config):
