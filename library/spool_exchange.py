@@ -91,102 +91,31 @@ report:
   type: dict
 """
 
-import fcntl
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.builder_module import BuilderModule
 
-if TYPE_CHECKING:
-    from builder.spool.spool import Snapshot
+OPTIONS = {
+    "jobs": {"type": "list", "elements": "dict", "default": []},
+    "leased": {"type": "list", "elements": "str", "required": True},
+    "revoke": {"type": "list", "elements": "str", "default": []},
+    "now": {"type": "str"},
+}
 
 
 def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "protocol": {"type": "int", "required": True},
-            "jobs": {"type": "list", "elements": "dict", "default": []},
-            "leased": {"type": "list", "elements": "str", "required": True},
-            "revoke": {"type": "list", "elements": "str", "default": []},
-            "now": {"type": "str"},
-            "config_path": {"type": "path", "default": "/etc/wheelyard/builder.json"},
-            "code_path": {"type": "path", "default": "/opt/wheelyard"},
-        },
-        supports_check_mode=True,
-    )
-    sys.path.insert(0, module.params["code_path"])
-    try:
-        from builder import config  # noqa: PLC0415 -- the Pi's own copy
-    except ImportError as error:
-        module.fail_json(
-            msg=f"this host is not a provisioned builder: {error}; run ansible-playbook site.yml"
-        )
-    try:
-        settings = config.load(Path(module.params["config_path"]))
-        spoken = _spoken(settings.status_path, module.params["protocol"])
-        if spoken != module.params["protocol"]:
-            holdings = {"protocol": spoken, **_holdings(settings.spool_dir)}
+    module = BuilderModule(OPTIONS)
+    asked = {name: module.params[name] for name in OPTIONS}
+    with module.settings() as settings:
+        holdings = module.of_another_version(settings)
+        if holdings is not None:
             module.exit_json(changed=False, report=holdings, left_out=[])
-        from builder.spool import reconcile, spool  # noqa: PLC0415 -- as above
-        from protocol import job, report  # noqa: PLC0415 -- as above
+        from builder.spool.exchange import exchange  # noqa: PLC0415 -- the Pi's own copy
 
-        # One that is wrong mustn't keep the others away. The report doesn't show it, so the master
-        # counts it as not taken.
-        jobs, left_out = job.parse_each(module.params["jobs"])
-        clock = None
-        if module.params["now"]:
-            clock = reconcile.wrong_clock(module.params["now"], datetime.now(UTC))
-        store = spool.Spool(settings.spool_dir)
-        before = store.snapshot()
-        changes = reconcile.plan(
-            before, [] if clock else jobs, module.params["leased"], module.params["revoke"]
-        )
-        refuses = clock
-        if module.check_mode:
-            after = reconcile.after(before, changes)
-        else:
-            refuses = reconcile.apply(store, changes) or clock
-            after = store.snapshot()
-        said = reconcile.report(settings, after, reconcile.service_state(), refuses)
-    except (config.ConfigError, OSError, ValueError) as error:
-        module.fail_json(msg=f"the spool can't be brought to agree: {error}")
-    result = {"changed": bool(changes), "report": report.dump(said), "left_out": left_out}
-    if module._diff:
-        result["diff"] = {"before": _listing(before), "after": _listing(after)}
-    module.exit_json(**result)
-
-
-def _spoken(status_path: Path, wanted: int) -> int:
-    """Return the version that this Pi speaks, which is `wanted` if code and service agree on it."""
-    try:
-        from builder.spool.status import spoken  # noqa: PLC0415 -- as above
-        from protocol import VERSION  # noqa: PLC0415 -- as above
-    except ImportError:
-        # The code of before there were versions.
-        return 1
-    return VERSION if wanted != VERSION else spoken(status_path)
-
-
-def _holdings(spool: Path) -> dict[str, Any]:
-    """Return the keys of what a spool of any version holds."""
-    with (spool / "lock").open("w") as lock:
-        # A job that is on its way from state to state must not seem lost.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        queued, running, done = (
-            sorted(path.stem for path in (spool / state).glob("*.json"))
-            for state in ("jobs", "running", "done")
-        )
-    return {"queued": queued, "running": [{"key": key} for key in running], "done": done}
-
-
-def _listing(snapshot: Snapshot) -> str:
-    lines = [f"queued {job.key}" for job in snapshot.queued]
-    lines += [f"running {job.key}" for job in snapshot.running]
-    lines += [f"done {key}" for key in snapshot.done]
-    return "".join(f"{line}\n" for line in sorted(lines))
+        done = asdict(exchange(settings, check=module.check_mode, **asked))
+    if not module._diff:
+        del done["diff"]
+    module.exit_json(**done)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,7 @@ def play_round(folder: Path, printed: dict[str, object]) -> list[str]:
             "ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins"),
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "callback_plugins"),
             "ANSIBLE_FILTER_PLUGINS": str(ROOT / "filter_plugins"),
+            "ANSIBLE_MODULE_UTILS": str(ROOT / "module_utils"),
             "PYTHONPATH": str(ROOT),
         },
         check=False,
