@@ -50,7 +50,7 @@ leased:
   description: How many jobs were leased.
   type: int
   returned: always
-outdated:
+stale:
   description: Whether the farm knows more than its site shows.
   type: bool
   returned: always
@@ -78,10 +78,10 @@ def main() -> None:
     with module.session("queue") as (conn, config):
         builders = module.params["builders"]
         claims = claim.claim(conn, config, module.now, builders, check=module.check_mode)
-        outdated = due.is_stale(conn, config, module.now)
+        stale = due.is_stale(conn, config, module.now)
     for why in filter(None, (claims.paused, claims.left_out)):
         module.warn(why)
-    module.exit_json(changed=claims.leased > 0, outdated=outdated, **asdict(claims))
+    module.exit_json(changed=claims.leased > 0, stale=stale, **asdict(claims))
 
 
 if __name__ == "__main__":

@@ -5,24 +5,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: site_render
-short_description: Render the outdated pages of the site, and note what was carried
+short_description: Render the stale pages of the site, and note what was carried
 description:
   - Renders the pages of projects that have changed since they were last published, on the
     master, and lists what rsync must carry to the web host.
   - The lists are written to C(publish/) in the master's state folder, with paths relative to
     C(site/) there. They are to be carried in the order C(files.list), C(pages.list),
     C(root.list), C(delete.list). The last has rules for rsync's C(--exclude-from).
-  - A project stays outdated until O(state=published), so a run that is cut off is done again by
+  - A project stays stale until O(state=published), so a run that is cut off is done again by
     the next one.
 options:
   state:
     description:
-      - V(rendered) renders what is outdated and writes the lists.
+      - V(rendered) renders what is stale and writes the lists.
       - V(published) notes that what was listed last has been carried.
-      - V(outdated) has the next round render and carry every project, as a new web host needs it.
+      - V(stale) has the next round render and carry every project, as a new web host needs it.
       - V(failed) notes O(error), so that C(playbooks/status.yml) shows it.
     type: str
-    choices: [rendered, published, outdated, failed]
+    choices: [rendered, published, stale, failed]
     default: rendered
   error:
     description: Why carrying failed.
@@ -61,7 +61,7 @@ lists:
   type: dict
 errors:
   description: >-
-    A line for each project that couldn't be rendered. It stays outdated; all others are done.
+    A line for each project that couldn't be rendered. It stays stale; all others are done.
   returned: O(state=rendered)
   type: list
   elements: str
@@ -69,9 +69,9 @@ published:
   description: How many projects are up to date now.
   returned: O(state=published)
   type: int
-outdated:
+stale:
   description: How many projects are to be carried again.
-  returned: O(state=outdated)
+  returned: O(state=stale)
   type: int
 """
 
@@ -84,7 +84,7 @@ with MASTER_CODE:
     from master.site import publish
 
 OPTIONS = {
-    "state": {"choices": ["rendered", "published", "outdated", "failed"], "default": "rendered"},
+    "state": {"choices": ["rendered", "published", "stale", "failed"], "default": "rendered"},
     "error": {"type": "str"},
 }
 
@@ -101,8 +101,8 @@ def main() -> None:
             case "published":
                 published = publish.mark_published(conn, config, check=check)
                 result = {"changed": published > 0, "published": published}
-            case "outdated":
-                result["outdated"] = publish.mark_stale(conn, config, check=check)
+            case "stale":
+                result["stale"] = publish.mark_stale(conn, config, check=check)
             case "failed" if not check:
                 publish.note_failure(conn, module.params["error"])
     for line in result.get("errors", ()):

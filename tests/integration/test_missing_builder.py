@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from master.fleet.leases import EndedLease
 from tests.support.farm import TWO, Farm, attempts, said
 
 

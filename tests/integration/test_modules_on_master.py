@@ -18,7 +18,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from master.config import Config
 from master.database.migrate import SCHEMA
-from tests.support.farm import Farm, exchange, said, upstream
+from tests.support.farm import Farm, exchange, said, settings, upstream
 from tests.support.index import LOGIN_PAGE, Catalogue, File, Server
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
@@ -42,9 +42,7 @@ def run(
 
     def call(name: str, changes: dict[str, Any] | None = None, /, **arguments: Any) -> Any:
         path = tmp_path / "master.json"
-        database = config.database
-        settings = settings_of(database.host, database.name, config.state_dir)
-        path.write_text(json.dumps({**settings, "pypi_projects": ["demo"], **(changes or {})}))
+        path.write_text(json.dumps(settings(config, **(changes or {}))))
         arguments = {"config_path": str(path), **arguments}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             importlib.import_module(name).main()

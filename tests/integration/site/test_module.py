@@ -77,9 +77,9 @@ def test_check_mode_tells_and_does_nothing(run: Run, config: Config) -> None:
 def test_everything_can_be_had_again(run: Run) -> None:
     run()
     run(state="published")
-    assert run(state="outdated", _ansible_check_mode=True)["outdated"] == 1
+    assert run(state="stale", _ansible_check_mode=True)["stale"] == 1
     assert not run()["changed"]
-    assert run(state="outdated")["outdated"] == 1
+    assert run(state="stale")["stale"] == 1
     assert run()["projects"] == ["one"]
 
 

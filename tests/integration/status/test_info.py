@@ -182,10 +182,7 @@ def test_a_run_is_unpublished_while_its_projects_are_dirty(farm: StatusFarm) -> 
     assert run.unpublished == 1
 
 
-<<<<<<< HEAD:tests/integration/status/test_info.py
-def test_nothing_can_be_written(farm: StatusFarm) -> None:
-=======
-def test_what_the_site_doesnt_show_is_named_and_no_more_than_ten_of_it(farm: Farm) -> None:
+def test_what_the_site_doesnt_show_is_named_and_no_more_than_ten_of_it(farm: StatusFarm) -> None:
     assert farm.read().stale == ()
     names = [f"p{number}" for number in range(11)]
     for name in names:
@@ -199,8 +196,7 @@ def test_what_the_site_doesnt_show_is_named_and_no_more_than_ten_of_it(farm: Far
     assert farm.read().stale == tuple(reversed(names[1:]))
 
 
-def test_nothing_can_be_written(farm: Farm) -> None:
->>>>>>> d425e66 (Let farm_info name what the site doesn't show yet):tests/integration/test_info.py
+def test_nothing_can_be_written(farm: StatusFarm) -> None:
     farm.target("bookworm")
     with db.session(farm.config, "readonly") as conn:
         read.read(conn, farm.config, NOW)
