@@ -9,9 +9,10 @@ from typing import Any
 def round_exchanges(
     builders: Iterable[str], variables: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """For each builder its report, None for one that didn't answer or failed to, and beside it
-    what the master itself knows: the keys of the results that were fetched whole as `collected`,
-    and those of the jobs that it was given as `handed`.
+    """Return the report of each builder, None for one that didn't answer or failed to.
+
+    Beside it stands what the master itself knows: the keys of the results that were fetched whole
+    as `collected`, and those of the jobs that it was given as `handed`.
     """
     return {name: _exchange(variables[name]) for name in builders}
 
@@ -19,10 +20,9 @@ def round_exchanges(
 def round_finished(
     builders: Iterable[str], variables: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Those of the builders that say they have results, as the hosts of a play."""
+    """Return those of the builders that say they have results."""
     reports = ((name, _report(variables[name])) for name in builders)
-    # An empty list of hosts would stand for all of them.
-    return [name for name, report in reports if report and report["done"]] or ["!all"]
+    return [name for name, report in reports if report and report["done"]]
 
 
 def _report(variables: Mapping[str, Any]) -> Any:
@@ -47,5 +47,5 @@ class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filters by the names that playbooks use."""
+        """Return the filters by the names that playbooks use."""
         return {"round_finished": round_finished, "round_exchanges": round_exchanges}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from jinja2 import Environment
 
@@ -77,7 +79,7 @@ def test_results_are_collected_from_those_who_have_some() -> None:
         "pi3": {"round_exchange": {"unreachable": True}},
     }
     assert round_finished(variables, variables) == ["pi1"]
-    assert round_finished(["pi2", "pi3"], variables) == ["!all"]
+    assert round_finished(["pi2", "pi3"], variables) == []
 
 
 def test_the_journal_has_a_line_for_each_result() -> None:
@@ -253,3 +255,95 @@ def test_of_what_rsync_prints_the_round_keeps_a_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert len(done.stdout) < 10_000
+
+
+STUBS = {
+    "queue_claim": """
+handout = {"protocol": 3, "jobs": [], "revoke": []}
+leases = {"pi1": ["a-1-1"], "pi2": [], "pi3": []}
+handouts = [handout | {"builder": name, "leased": keys} for name, keys in leases.items()]
+said = {"handouts": handouts, "stale": True}
+""",
+    "spool_exchange": """
+said = {"report": {"done": ["a-1-1"]}} if given["leased"] else {"failed": True}
+""",
+    "wheel_collect": "said = {}",
+    "result_record": """
+pathlib.Path("recorded.json").write_text(json.dumps(given["exchanges"]))
+said = {"failed": pathlib.Path("broken").exists(), "msg": "no database"}
+""",
+}
+STUB = """#!/usr/bin/python
+import json, pathlib
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({{option: {{"type": "raw"}} for option in {options!r}}})
+given = module.params
+{body}
+(module.fail_json if said.pop("failed", False) else module.exit_json)(**{{"msg": "", **said}})
+"""
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_one_builder_holds_up_nobody_and_a_round_that_cant_record_publishes_and_fails(
+    tmp_path: Path, broken: bool
+) -> None:
+    plays = yaml.safe_load((ROOT / "playbooks/round.yml").read_text())
+    tasks = [task for play in plays for task in play["tasks"]]
+    (tmp_path / "library").mkdir()
+    for name, body in STUBS.items():
+        (options,) = [[*task[name]] for task in tasks if name in task]
+        (tmp_path / f"library/{name}.py").write_text(STUB.format(options=options, body=body))
+    (tmp_path / "roles/publish/tasks").mkdir(parents=True)
+    touch = [{"ansible.builtin.copy": {"content": "", "dest": f"{tmp_path}/published"}}]
+    (tmp_path / "roles/publish/tasks/main.yml").write_text(yaml.safe_dump(touch))
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
+    if broken:
+        (tmp_path / "broken").touch()
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    away = {"ansible_connection": "ssh", "ansible_ssh_executable": "/bin/false"}
+    builders = {"pi1": local, "pi2": local, "pi3": {**local, **away}}
+    farm = {
+        "farm_master": "localhost",
+        "farm_state_dir": str(tmp_path),
+        "farm_wheel_max_bytes": 1,
+        "release": {"name": "sid"},
+    }
+    groups = {
+        "master": {"hosts": {"localhost": local}},
+        "web": {"hosts": {"www": local}},
+        "builders": {"hosts": builders},
+        "contacted": {},
+        "finished": {},
+    }
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": farm, "children": groups}}))
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
+        | {
+            "ANSIBLE_FILTER_PLUGINS": str(ROOT / "filter_plugins"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "callback_plugins"),
+            "ANSIBLE_STDOUT_CALLBACK": "farm_journal",
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    exchanges = json.loads((tmp_path / "recorded.json").read_text())
+    assert exchanges == {
+        "pi1": {"report": {"done": ["a-1-1"]}, "collected": ["a-1-1"], "handed": []},
+        "pi2": {"report": None, "collected": [], "handed": []},
+        "pi3": {"report": None, "collected": [], "handed": []},
+    }
+    assert (tmp_path / "published").exists()
+    assert "pi3 doesn't answer: " in done.stdout
+    assert "pi2: Hand over jobs, and ask what is finished: " in done.stdout
+    assert (done.returncode != 0) == broken
+    assert ("Not all that came back is recorded" in done.stdout) == broken
+
+
+def test_the_groups_that_a_round_fills_are_there_from_the_start() -> None:
+    # Else each round would warn of hosts that it can't match.
+    farm = ROOT / "roles/master/templates/etc/wheelyard/inventory/farm.yml.j2"
+    for play in yaml.safe_load((ROOT / "playbooks/round.yml").read_text()):
+        assert re.search(rf"^    {play['hosts']}:$", farm.read_text(), re.MULTILINE)
