@@ -50,7 +50,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Learn what PyPI has released
+- name: Sync with PyPI
   pypi_sync:
 
 - name: Look into one project, and queue nothing
