@@ -260,7 +260,7 @@ def test_of_what_rsync_prints_the_round_keeps_a_line(tmp_path: Path) -> None:
 STUBS = {
     "queue_claim": """
 handout = {"protocol": 3, "jobs": [], "revoke": []}
-leases = {"pi1": ["a-1-1"], "pi2": [], "pi3": []}
+leases = json.loads(pathlib.Path("leases.json").read_text())
 handouts = [handout | {"builder": name, "leased": keys} for name, keys in leases.items()]
 said = {"handouts": handouts, "stale": True}
 """,
@@ -283,10 +283,10 @@ given = module.params
 """
 
 
-@pytest.mark.parametrize("broken", [False, True])
-def test_one_builder_holds_up_nobody_and_a_round_that_cant_record_publishes_and_fails(
-    tmp_path: Path, broken: bool
-) -> None:
+def run_round(
+    tmp_path: Path, leases: dict[str, list[str]]
+) -> tuple[subprocess.CompletedProcess[str], Any]:
+    """Run the whole round with stand-ins for its modules; return what it printed and recorded."""
     plays = yaml.safe_load((ROOT / "playbooks/round.yml").read_text())
     tasks = [task for play in plays for task in play["tasks"]]
     (tmp_path / "library").mkdir()
@@ -297,8 +297,7 @@ def test_one_builder_holds_up_nobody_and_a_round_that_cant_record_publishes_and_
     touch = [{"ansible.builtin.copy": {"content": "", "dest": f"{tmp_path}/published"}}]
     (tmp_path / "roles/publish/tasks/main.yml").write_text(yaml.safe_dump(touch))
     (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
-    if broken:
-        (tmp_path / "broken").touch()
+    (tmp_path / "leases.json").write_text(json.dumps(leases))
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     away = {"ansible_connection": "ssh", "ansible_ssh_executable": "/bin/false"}
     builders = {"pi1": local, "pi2": local, "pi3": {**local, **away}}
@@ -329,7 +328,16 @@ def test_one_builder_holds_up_nobody_and_a_round_that_cant_record_publishes_and_
         capture_output=True,
         text=True,
     )
-    exchanges = json.loads((tmp_path / "recorded.json").read_text())
+    return done, json.loads((tmp_path / "recorded.json").read_text())
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_one_builder_holds_up_nobody_and_a_round_that_cant_record_publishes_and_fails(
+    tmp_path: Path, broken: bool
+) -> None:
+    if broken:
+        (tmp_path / "broken").touch()
+    done, exchanges = run_round(tmp_path, {"pi1": ["a-1-1"], "pi2": [], "pi3": []})
     assert exchanges == {
         "pi1": {"report": {"done": ["a-1-1"]}, "collected": ["a-1-1"], "handed": []},
         "pi2": {"report": None, "collected": [], "handed": []},
@@ -340,6 +348,18 @@ def test_one_builder_holds_up_nobody_and_a_round_that_cant_record_publishes_and_
     assert "pi2: Hand over jobs, and ask what is finished: " in done.stdout
     assert (done.returncode != 0) == broken
     assert ("Not all that came back is recorded" in done.stdout) == broken
+
+
+@pytest.mark.parametrize("leases", [{}, {"pi2": [], "pi3": []}])
+def test_a_round_in_which_no_builder_answers_is_recorded_published_and_well(
+    tmp_path: Path, leases: dict[str, list[str]]
+) -> None:
+    done, exchanges = run_round(tmp_path, leases)
+    assert exchanges == {name: {"report": None, "collected": [], "handed": []} for name in leases}
+    assert (tmp_path / "published").exists()
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == len(leases)
+    assert not done.stderr
 
 
 def test_the_groups_that_a_round_fills_are_there_from_the_start() -> None:
