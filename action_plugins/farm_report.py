@@ -110,7 +110,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         return info
 
     def _read(self, args: dict[str, Any], view: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What farm_info on the master returns. Raises AnsibleConnectionFailure."""
+        """Return what farm_info on the master returns. Raises AnsibleConnectionFailure."""
         module_args = {name: args[name] for name in PASSED_ON if args[name] is not None}
         result: dict[str, Any] = self._execute_module(
             module_name="farm_info", module_args={**module_args, "view": view}, task_vars=variables
@@ -120,7 +120,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         return result
 
     def _follow(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        """Prints progress until the run is done or given up, then its summary.
+        """Print progress until the run is done or given up, then its summary.
 
         Raises AnsibleActionFail when it was given up.
         """
@@ -153,7 +153,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
     def _look(
         self, args: dict[str, Any], variables: dict[str, Any]
     ) -> tuple[dict[str, Any] | None, str | None]:
-        """The state, or why it could not be read: a master may be rebooted while it's followed."""
+        """Return the state, or why it can't be read: a master may be rebooted meanwhile."""
         try:
             info = self._read(args, "progress", variables)
         except AnsibleConnectionFailure as error:

@@ -40,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             raise AnsibleActionFail(str(error)) from error
 
     def _low_level_execute_command(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """What a command on the Pi printed. Raises AnsibleActionFail if it's too much."""
+        """Return what a command on the Pi printed. Raises AnsibleActionFail if it's too much."""
         try:
             printed: dict[str, Any] = super()._low_level_execute_command(*args, **options)
         except MemoryError as error:

@@ -52,7 +52,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible is untyped
 
 
 def news(result: dict[str, Any]) -> Iterator[str]:
-    """A line for each thing that the result of a task says has happened."""
+    """Yield a line for each thing that the result of a task says has happened."""
     for item in result.get("recorded") or ():
         reason = f": {item['reason']}" if item.get("reason") else ""
         yield one_line(f"{item['key']} {item['status']}{reason}")
@@ -62,7 +62,7 @@ def news(result: dict[str, Any]) -> Iterator[str]:
 
 
 def warnings(result: dict[str, Any]) -> list[str]:
-    """What a module warned of, a line each; no more of them than a Pi may send in good faith."""
+    """Return a module's warnings, a line each; no more than a Pi may send in good faith."""
     return [one_line(warning) for warning in (result.get("warnings") or ())[:WARNINGS_SHOWN]]
 
 

@@ -31,17 +31,17 @@ def addresses(texts: Iterable[object]) -> list[object]:
 
 
 def network(text: str) -> str:
-    """The network of an interface's address, ADDRESS/PREFIX."""
+    """Return the network of an interface's address, ADDRESS/PREFIX."""
     return str(ipaddress.ip_interface(text).network)
 
 
 def nat64(text: str) -> str:
-    """The IPv6 address by which a NAT64 reaches an IPv4 address (RFC 6052), without dots."""
+    """Return the IPv6 address by which a NAT64 reaches an IPv4 address (RFC 6052), without dots."""
     return str(ipaddress.IPv6Address(_NAT64 + int(ipaddress.IPv4Address(text))))
 
 
 def subject_alt_name(subject: object) -> str:
-    """A DNS name or an address as OpenSSL and community.crypto write it in a certificate."""
+    """Return a DNS name or an address as OpenSSL and community.crypto write it in a certificate."""
     return f"IP:{subject}" if address_version(subject) else f"DNS:{subject}"
 
 
@@ -49,7 +49,7 @@ class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filters by the names that playbooks use."""
+        """Return the filters by the names that playbooks use."""
         return {
             "address_version": address_version,
             "addresses": addresses,

@@ -14,18 +14,18 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)\s+-----END CERTIFICATE--
 
 
 def certificates(pem: str) -> list[str]:
-    """Returns the bodies of the certificates in `pem`, as base64 in one line each (RFC 7468)."""
+    """Return the bodies of the certificates in `pem`, as base64 in one line each (RFC 7468)."""
     return ["".join(body.split()) for body in _PEM.findall(pem)]
 
 
 def to_pem(body: str) -> str:
-    """Returns a certificate's body as PEM, in lines of 64 characters."""
+    """Return a certificate's body as PEM, in lines of 64 characters."""
     lines = [body[i : i + 64] for i in range(0, len(body), 64)]
     return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
 
 
 def added(bundle: Path = BUNDLE, shipped: Path = SHIPPED) -> list[str]:
-    """Returns, as PEM, what `bundle` trusts and the package ca-certificates doesn't ship."""
+    """Return, as PEM, what `bundle` trusts and the package ca-certificates doesn't ship."""
     if not bundle.is_file():
         return []
     known = {body for path in shipped.rglob("*.crt") for body in certificates(path.read_text())}

@@ -56,7 +56,7 @@ class Recipe:
 
 
 def tree_digest(folder: Path) -> str:
-    """Returns the sha256 of the paths, modes, link targets and contents below `folder`."""
+    """Return the sha256 of the paths, modes, link targets and contents below `folder`."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         executable = bool(path.lstat().st_mode & 0o100)
@@ -69,7 +69,7 @@ def tree_digest(folder: Path) -> str:
 
 
 def recipe_digest(recipe: Recipe, authorities: list[str]) -> str:
-    """Returns 12 hex digits that stand for all that the tarball is made of, but for the mirror."""
+    """Return 12 hex digits that stand for all that the tarball is made of, but for the mirror."""
     parts = asdict(recipe) | {
         "packages": sorted(recipe.packages),
         "files": tree_digest(Path(recipe.files)) if recipe.files else None,
@@ -80,7 +80,7 @@ def recipe_digest(recipe: Recipe, authorities: list[str]) -> str:
 
 
 def command(recipe: Recipe, target: Path, uri: str, files: Path) -> list[str]:
-    """Returns the mmdebstrap(1) command that makes `target` from the main suite of `uri` alone.
+    """Return the mmdebstrap(1) command that makes `target` from the main suite of `uri` alone.
 
     A mirror in the middle of an update often has a stale -updates or -security beside it.
     """
@@ -101,20 +101,20 @@ def command(recipe: Recipe, target: Path, uri: str, files: Path) -> list[str]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Holds the lock file `path`; gives its descriptor, for children that must hold it too."""
+    """Hold the lock file `path`; gives its descriptor, for children that must hold it too."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
 
 
 def file_sha256(path: Path) -> str:
-    """Returns the sha256 of a file as hex."""
+    """Return the sha256 of a file as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_files(recipe: Recipe, folder: Path, authorities: list[str]) -> None:
-    """Writes to `folder` what is laid over the system: the recipe's files and our authorities.
+    """Write to `folder` what is laid over the system: the recipe's files and our authorities.
 
     The modes in a checkout depend on its owner's umask, those in an image don't.
     """
@@ -132,7 +132,7 @@ def write_files(recipe: Recipe, folder: Path, authorities: list[str]) -> None:
 
 
 def run_with_retries(argv: list[str], log: Path, scratch: Path, lock: int) -> None:
-    """Runs mmdebstrap until it succeeds.
+    """Run mmdebstrap until it succeeds.
 
     Raises RuntimeError with the end of its log when the last attempt has failed too.
     """
@@ -160,7 +160,7 @@ def run_with_retries(argv: list[str], log: Path, scratch: Path, lock: int) -> No
 
 
 def remove_unused(cache: Path, name: str, now_s: float) -> None:
-    """Removes tarballs called `name` that no lab has asked for in 30 days."""
+    """Remove tarballs called `name` that no lab has asked for in 30 days."""
     for path in cache.glob(f"{name}-*.tar"):
         if now_s - path.stat().st_mtime > KEEP_UNUSED_S:
             Path(f"{path}.sha256").unlink(missing_ok=True)
@@ -168,7 +168,7 @@ def remove_unused(cache: Path, name: str, now_s: float) -> None:
 
 
 def make(recipe: Recipe, cache: Path) -> dict[str, str | bool]:
-    """Returns path and sha256 of the recipe's tarball, and whether it had to be made."""
+    """Return path and sha256 of the recipe's tarball, and whether it had to be made."""
     authorities = certificates.added()
     tarball = cache / f"{recipe.name}-{recipe_digest(recipe, authorities)}.tar"
     checksum = Path(f"{tarball}.sha256")
@@ -202,7 +202,7 @@ def make(recipe: Recipe, cache: Path) -> dict[str, str | bool]:
 
 
 def main() -> int:
-    """Reads a recipe from standard input and prints the result as JSON."""
+    """Read a recipe from standard input and prints the result as JSON."""
     parser = argparse.ArgumentParser(description="Make a tarball of a Debian system.")
     parser.add_argument("--cache", type=Path, default=CACHE)
     arguments = parser.parse_args()

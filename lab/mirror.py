@@ -21,7 +21,7 @@ class Source:
 
 
 def parse_one_line(text: str) -> Iterator[Source]:
-    """Yields the binary sources of a `sources.list`, the format of one line each."""
+    """Yield the binary sources of a `sources.list`, the format of one line each."""
     for raw in text.splitlines():
         match = _ONE_LINE.match(raw.partition("#")[0].strip())
         if match:
@@ -30,7 +30,7 @@ def parse_one_line(text: str) -> Iterator[Source]:
 
 
 def parse_deb822(text: str) -> Iterator[Source]:
-    """Yields the binary sources of a `.sources` file that are switched on, the deb822 format."""
+    """Yield the binary sources of a `.sources` file that are switched on, the deb822 format."""
     for stanza in re.split(r"\n\s*\n", text):
         fields: dict[str, str] = {}
         name = ""
@@ -53,7 +53,7 @@ def parse_deb822(text: str) -> Iterator[Source]:
 
 
 def machine_sources(folder: Path = APT_FOLDER) -> list[Source]:
-    """Returns what apt reads on this machine, in apt's own order of files."""
+    """Return what apt reads on this machine, in apt's own order of files."""
     sources: list[Source] = []
     main_list = folder / "sources.list"
     if main_list.is_file():
@@ -67,7 +67,7 @@ def machine_sources(folder: Path = APT_FOLDER) -> list[Source]:
 
 
 def debian_mirror(sources: list[Source], codename: str) -> str:
-    """Returns the URI from which the machine takes the main suite of its own release.
+    """Return the URI from which the machine takes the main suite of its own release.
 
     Raises LookupError when no source has `codename` with the component main.
     """
@@ -81,7 +81,7 @@ def debian_mirror(sources: list[Source], codename: str) -> str:
 
 
 def machine_codename(os_release: Path = Path("/etc/os-release")) -> str:
-    """Returns the machine's VERSION_CODENAME, see os-release(5); empty when it has none."""
+    """Return the machine's VERSION_CODENAME, see os-release(5); empty when it has none."""
     for line in os_release.read_text().splitlines():
         key, _, value = line.partition("=")
         if key == "VERSION_CODENAME":

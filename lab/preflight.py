@@ -47,7 +47,7 @@ def check_root() -> Lack | None:
 
 
 def check_debian() -> Lack | None:
-    """The tools' packages are those of Debian 12 and 13."""
+    """Check for Debian 12 or 13, which have the tools' packages."""
     codename = mirror.machine_codename()
     if codename in RELEASES and shutil.which("apt-get"):
         return None
@@ -69,7 +69,7 @@ def check_python(version: tuple[int, ...] = sys.version_info[:2]) -> Lack | None
 
 
 def check_mirror() -> Lack | None:
-    """The images are made from the machine's own package mirror."""
+    """Check for the package mirror from which the images are made."""
     try:
         mirror.debian_mirror(mirror.machine_sources(), mirror.machine_codename())
     except LookupError as error:
@@ -79,7 +79,7 @@ def check_mirror() -> Lack | None:
 
 
 def fleet_runs() -> bool:
-    """Returns whether all hosts of the demo's fleet are up already."""
+    """Return whether all hosts of the demo's fleet are up already."""
     if not shutil.which("podman"):
         return False
     argv = ["podman", "ps", "--quiet", "--filter=name=^wheelyard-demo-"]
@@ -88,7 +88,7 @@ def fleet_runs() -> bool:
 
 
 def room(path: Path, gib: int) -> Lack | None:
-    """Returns the lack of `gib` GiB free on the file system that will hold `path`."""
+    """Return the lack of `gib` GiB free on the file system that will hold `path`."""
     while not path.exists():
         path = path.parent
     free = shutil.disk_usage(path).free
@@ -108,7 +108,7 @@ def check_room() -> Lack | None:
 
 
 def check_room_of_checkout() -> Lack | None:
-    """The Python environment lies in the checkout."""
+    """Check for room for the Python environment, which lies in the checkout."""
     if (CHECKOUT / ".venv").exists():
         return None
     return room(CHECKOUT, ROOM_CHECKOUT_GIB)
@@ -128,7 +128,7 @@ def check_memory(meminfo: Path = Path("/proc/meminfo")) -> Lack | None:
 
 
 def kernel_has(filesystem: str) -> bool:
-    """Returns whether the kernel knows a file system, and loads it where it's a module."""
+    """Return whether the kernel knows a file system, and loads it where it's a module."""
     known = Path("/proc/filesystems")
     if filesystem not in known.read_text().split() and shutil.which("modprobe"):
         subprocess.run(["modprobe", "--quiet", filesystem], check=False)
@@ -136,7 +136,7 @@ def kernel_has(filesystem: str) -> bool:
 
 
 def check_binfmt() -> Lack | None:
-    """The kernel hands armhf programs to the emulator."""
+    """Check whether the kernel can hand armhf programs to the emulator."""
     if Path("/proc/sys/fs/binfmt_misc/register").exists() or kernel_has("binfmt_misc"):
         return None
     return Lack(
@@ -156,14 +156,14 @@ def check_overlay() -> Lack | None:
 
 
 def check_loop() -> Lack | None:
-    """A Pi's work area is a file system in a file."""
+    """Check for loop devices: a Pi's work area is a file system in a file."""
     if Path("/dev/loop-control").exists():
         return None
     return Lack("there are no loop devices", "modprobe loop, as root and outside of any container")
 
 
 def check_ipv6() -> Lack | None:
-    """The farm's traffic runs over IPv6."""
+    """Check for IPv6, over which the farm's traffic runs."""
     disabled = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
     if disabled.exists() and disabled.read_text().strip() == "0":
         return None
@@ -198,7 +198,7 @@ CHECKS: tuple[Callable[[], Lack | None], ...] = (
 
 
 def report(lacks: list[Lack]) -> str:
-    """Returns the lines that say what is missing and how to cure it."""
+    """Return the lines that say what is missing and how to cure it."""
     if not lacks:
         return "Nothing is missing that can't be installed.\n"
     lines = [f"The virtual fleet can't run here yet, {len(lacks)} of the things it needs lack:"]
@@ -208,7 +208,7 @@ def report(lacks: list[Lack]) -> str:
 
 
 def main() -> int:
-    """Prints the report; returns 0 where nothing lacks."""
+    """Print the report; returns 0 where nothing lacks."""
     lacks = [lack for check in CHECKS if (lack := check()) is not None]
     sys.stdout.write(report(lacks))
     return 1 if lacks else 0

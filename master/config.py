@@ -63,7 +63,7 @@ class Config:
 
 
 def load(path: Path | str = DEFAULT_PATH) -> Config:
-    """The settings in the file at path.
+    """Return the settings in the file at path.
 
     Raises ConfigError when the file can't be read, isn't JSON, or lacks a setting.
     """
@@ -80,7 +80,7 @@ def load(path: Path | str = DEFAULT_PATH) -> Config:
 
 
 def parse(raw: Mapping[str, Any]) -> Config:
-    """The settings in an already decoded file. Raises KeyError, TypeError or ValueError."""
+    """Return the settings in an already decoded file. Raises KeyError, TypeError or ValueError."""
     database = raw["database"]
     return Config(
         database=Database(

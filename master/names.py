@@ -17,7 +17,7 @@ class BadNameError(FarmError):
 
 
 def project_name(text: str) -> str:
-    """The normalised name of a project (PEP 503). Raises BadNameError."""
+    """Return the normalised name of a project (PEP 503). Raises BadNameError."""
     try:
         name = canonicalize_name(text, validate=True)
     except InvalidName as error:
@@ -30,7 +30,7 @@ def project_name(text: str) -> str:
 
 
 def version_text(text: str) -> str:
-    """The normalised spelling of a version (PEP 440).
+    """Return the normalised spelling of a version (PEP 440).
 
     Raises packaging's InvalidVersion, also for one that is longer than what can be stored.
     """

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def one_line(words: object, longest: int = 500) -> str:
-    """What may be a stranger's words as one line of printable text; anything but text is empty."""
+    """Return what may be a stranger's words as one printable line, empty for all but text."""
     text = words if isinstance(words, str) else ""
     # No more of it than shows: it can be as long as strangers like.
     printable = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])
@@ -16,7 +16,7 @@ def one_line(words: object, longest: int = 500) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return a duration in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`."""
     left = max(0, round(seconds))
     if left >= 60 * 60:
         left = round(left / 60) * 60
@@ -54,5 +54,5 @@ def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]
 
 
 def indent(lines: Iterable[str]) -> list[str]:
-    """The lines, two columns to the right."""
+    """Return the lines, two columns to the right."""
     return [f"  {line}" for line in lines]

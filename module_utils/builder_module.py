@@ -32,7 +32,7 @@ class BuilderModule(AnsibleModule):  # type: ignore[misc] # ansible is untyped
 
     @contextmanager
     def settings(self) -> Iterator[Config]:
-        """The Pi's settings; what goes wrong with its files ends the module."""
+        """Yield the Pi's settings; what goes wrong with its files ends the module."""
         try:
             from builder import config  # noqa: PLC0415 -- the Pi's own copy
         except ImportError as error:

@@ -56,7 +56,7 @@ class MasterModule(AnsibleModule):  # type: ignore[misc] # ansible is untyped
     def session(
         self, role: Role, password: str | None = None
     ) -> Iterator[tuple[Connection, Config]]:
-        """The database as wheelyard_ROLE, and the settings; a FarmError ends the module."""
+        """Yield the database as wheelyard_ROLE, and the settings; a FarmError ends the module."""
         try:
             config = master_config.load(self.params["config_path"])
             with db.session(config, role, password) as conn:

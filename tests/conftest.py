@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """What decides when something is killed: the same for the same test and seed."""
+    """Return what decides when something is killed: the same for the same test and seed."""
     seed = request.config.getoption("soak_seed")
     # Pytest shows it where the test fails.
     print(f"to repeat it: pytest --soak-seed={seed} {request.node.nodeid}")  # noqa: T201

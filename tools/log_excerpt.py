@@ -20,7 +20,7 @@ CHARACTERS = 1500
 
 
 def failure(log: str) -> str:
-    """Returns the last failed task or the failed tests in `log`, else its end.
+    """Return the last failed task or the failed tests in `log`, else its end.
 
     It has 1,500 characters at most; what is left out is in the middle.
     """
@@ -39,7 +39,7 @@ def failure(log: str) -> str:
 
 
 def _task(lines: list[str], indent: str | None) -> list[str]:
-    """Returns the name and result of the last task that failed, or nothing.
+    """Return the name and result of the last task that failed, or nothing.
 
     `indent` is that of its line, None for any.
     """

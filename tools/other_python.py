@@ -36,12 +36,12 @@ OTHER_RELEASE = {"bookworm": ("trixie", 13), "trixie": ("bookworm", 11)}
 
 
 def other_minors(own: int) -> list[int]:
-    """Returns the minor versions to look for, the newest first."""
+    """Return the minor versions to look for, the newest first."""
     return [minor for minor in MINORS if minor != own]
 
 
 def find_python(minors: list[int], path: str) -> tuple[Path, int] | None:
-    """Returns a Python below `path` that really runs, with its minor version.
+    """Return a Python below `path` that really runs, with its minor version.
 
     What is found by name may be a version manager's stand-in for a version that isn't chosen.
     """
@@ -59,13 +59,13 @@ def find_python(minors: list[int], path: str) -> tuple[Path, int] | None:
 
 
 def venv_folder(minor: int, lock: bytes, where: str) -> Path:
-    """Returns where the environment of a Python and a lock file is kept."""
+    """Return where the environment of a Python and a lock file is kept."""
     digest = hashlib.sha256(lock).hexdigest()[:12]
     return CACHE / f"python-3.{minor}-{where}-{digest}"
 
 
 def script(python: str, venv: Path, tests: list[str]) -> str:
-    """Returns the shell lines that make the environment, unless it's there, and run the tests."""
+    """Return the shell lines that make the environment, unless it's there, and run the tests."""
     return f"""set -e
 if [ ! -e {venv}/complete ]; then
   {python} -m venv --clear {venv}
@@ -79,7 +79,7 @@ PATH={venv}/bin:$PATH exec {venv}/bin/python -B -m pytest -p no:cacheprovider {"
 
 
 def container_image(release: str) -> str:
-    """Returns podman's name of an image of `release` with Python; makes it where it's missing."""
+    """Return podman's name of an image of `release` with Python; makes it where it's missing."""
     native = subprocess.run(
         ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -97,7 +97,7 @@ def container_image(release: str) -> str:
 
 
 def main() -> int:
-    """Runs the tests that are named; returns pytest's exit code."""
+    """Run the tests that are named; returns pytest's exit code."""
     tests = sys.argv[1:]
     os.environ["CONTAINERS_CONF"] = str(CONTAINERS_CONF)
     own = sys.version_info.minor

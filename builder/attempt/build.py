@@ -71,7 +71,7 @@ class Workdir:
 
 
 def memory_bytes() -> int:
-    """The memory of this Pi."""
+    """Return the memory of this Pi."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -239,7 +239,7 @@ class Builder:
 
 
 def _missing(libraries: tuple[str, ...]) -> bytes:
-    """What a log says of libraries that the wheel wants and no package of the release has."""
+    """Return what a log says of libraries that the wheel wants and no package has."""
     if not libraries:
         return b""
     return (

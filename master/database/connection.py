@@ -59,7 +59,7 @@ class DatabaseUnreachableError(FarmError):
 
 
 def connect(config: Config, role: Role, password: str | None = None) -> Connection:
-    """A connection as wheelyard_ROLE, over TLS with the server's certificate verified.
+    """Return a connection as wheelyard_ROLE, over TLS with the server's certificate verified.
 
     Rows are tuples with names (NamedTupleCursor). The password is libpq's to find, in ~/.pgpass,
     unless one is given. Raises DatabaseUnreachableError.
@@ -93,7 +93,7 @@ def connect(config: Config, role: Role, password: str | None = None) -> Connecti
 
 
 def tls(database: Database) -> dict[str, Any]:
-    """What libpq is told of TLS: a host always has it, and a unix socket never."""
+    """Return what libpq is told of TLS: a host always has it, and a unix socket never."""
     if database.host.startswith("/"):
         return {}
     return {"sslmode": "verify-full", "sslrootcert": str(database.sslrootcert)}
@@ -101,7 +101,7 @@ def tls(database: Database) -> dict[str, Any]:
 
 @contextmanager
 def session(config: Config, role: Role, password: str | None = None) -> Iterator[Connection]:
-    """A connection that is closed at the end.
+    """Yield a connection that is closed at the end.
 
     Raises DatabaseUnreachableError when it can't be made or breaks in the middle, and BusyError
     when others were in the way; what was not committed then is rolled back by the server.
@@ -132,7 +132,7 @@ def session(config: Config, role: Role, password: str | None = None) -> Iterator
 
 @contextmanager
 def transaction(conn: Connection, *, dry_run: bool = False) -> Iterator[Cursor]:
-    """A cursor in a transaction that is committed at the end.
+    """Yield a cursor in a transaction that is committed at the end.
 
     An exception rolls it back, and so does the end of a dry run.
     """

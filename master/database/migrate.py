@@ -26,7 +26,7 @@ class MigrationError(FarmError):
 
 
 def pending(conn: Connection) -> list[str]:
-    """The migrations that the database lacks, in order. Changes nothing."""
+    """Return the migrations that the database lacks, in order. Changes nothing."""
     with db.transaction(conn) as cursor:
         cursor.execute("SELECT to_regclass(%s)", (default_migration_table,))
         done: set[str] = set()
@@ -37,7 +37,7 @@ def pending(conn: Connection) -> list[str]:
 
 
 def migrate(conn: Connection, config: Config, password: str | None) -> list[str]:
-    """Applies what is pending, as wheelyard_owner, and returns its names.
+    """Apply what is pending, as wheelyard_owner, and returns its names.
 
     Raises MigrationError, and BusyError while another migration runs.
     """

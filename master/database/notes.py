@@ -24,5 +24,5 @@ Key = Literal[
 
 
 def note(cursor: Cursor, key: Key, value: str, now: datetime) -> None:
-    """Writes the note over the last one of its key."""
+    """Write the note over the last one of its key."""
     cursor.execute(sql.NOTE, {"key": key, "value": value, "now": now})

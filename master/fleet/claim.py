@@ -92,7 +92,7 @@ def no_room(config: Config) -> str | None:
 
 
 def _register(cursor: Cursor, fleet: Mapping[str, str], now: datetime) -> str | None:
-    """Makes the builders those of the fleet; returns why some are left out."""
+    """Make the builders those of the fleet; returns why some are left out."""
     cursor.execute("SELECT name FROM targets WHERE active")
     known = {row.name for row in cursor.fetchall()}
     unknown = sorted(set(fleet.values()) - known)

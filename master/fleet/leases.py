@@ -45,7 +45,7 @@ def report(
     *,
     handed: Collection[str],
 ) -> list[EndedLease]:
-    """Takes note of a builder's report; the leases that it has lost are ended at once.
+    """Take note of a builder's report; the leases that it has lost are ended at once.
 
     handed has the keys of the jobs that it was given just before.
     """
@@ -94,7 +94,7 @@ def report(
 
 
 def missing(conn: Connection, config: Config, builder: str, now: datetime) -> list[EndedLease]:
-    """Takes note that a builder couldn't be talked to.
+    """Take note that a builder couldn't be talked to.
 
     It is left alone for a while, longer each time. What was never seen in its spool goes back at
     once, the rest when builder_lost_after_s is over, which begins anew when the master was away.
@@ -134,7 +134,7 @@ def _judge_leases(
     judge: Callable[[Any], tuple[bool, str] | None],
     now: datetime,
 ) -> list[EndedLease]:
-    """Ends the leases for which judge says whether it counts as lost, and why."""
+    """End the leases for which judge says whether it counts as lost, and why."""
     cursor.execute(sql.HELD, {"builder_id": builder_id})
     ended = []
     for lease in cursor.fetchall():

@@ -53,7 +53,7 @@ class Candidate:
         return Code.NO_SDIST if self.upstream_file_id is None else None
 
     def covered_by(self, target: Target) -> str | None:
-        """The wheel of the store that serves the target as well as one of its own would."""
+        """Return the wheel of the store that serves the target as well as one of its own would."""
         if self.is_compiled:
             return None
         found = (w for w in self.wheels if serves(parse_wheel_filename(w)[3], target))
@@ -86,7 +86,7 @@ class Planned:
 
 
 def wanted(candidates: Iterable[Candidate], target: Target, newest: int | None) -> list[Candidate]:
-    """The versions that the target should have, newest first.
+    """Return the versions that the target should have, newest first.
 
     newest is how many, None for all and 0 for none. Pre-releases count only where there is nothing
     else.
@@ -125,7 +125,7 @@ def is_compiled(cursor: Cursor, project_id: int) -> bool:
 
 
 def skips(cursor: Cursor, project_id: int) -> list[Skip]:
-    """The rules that keep the project, or some of it, from being built."""
+    """Return the rules that keep the project, or some of it, from being built."""
     cursor.execute(sql.SKIPS, {"project_id": project_id})
     return [Skip(*row) for row in cursor.fetchall()]
 
@@ -173,7 +173,7 @@ def project(
 
 
 def drop(cursor: Cursor, targets: Sequence[Target], now: datetime) -> list[str]:
-    """Takes what waits of projects that the farm doesn't follow out of the queue; their names.
+    """Take what waits of projects that the farm doesn't follow out of the queue; their names.
 
     What was asked for by name stays.
     """
@@ -196,7 +196,7 @@ def insert(
     now: datetime,
     priority: int = 0,
 ) -> int | None:
-    """A new job, pending or skipped from the start; its job_id, None if it was there meanwhile."""
+    """Add a job, pending or skipped from the start; its job_id, None if it was there meanwhile."""
     reason = obstacle(candidate, target, rules)
     job_id = transitions.insert(
         cursor,
@@ -226,7 +226,7 @@ def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> Rea
 
 
 def _upstream(candidate: Candidate, job: Any) -> Code | None:
-    """What on the index keeps the job from being built."""
+    """Return what on the index keeps the job from being built."""
     upstream = candidate.upstream_obstacle
     if upstream == Code.YANKED and job.priority >= ASKED_FOR:
         # Someone wants just this one, as pip allows with == (PEP 592): if it can be built at all.
@@ -251,7 +251,7 @@ def _revise(
     planned: Planned,
     now: datetime,
 ) -> None:
-    """Takes a job out of the queue for the reason, or back into it when there is none."""
+    """Take a job out of the queue for the reason, or back into it when there is none."""
     sdist = candidate.upstream_file_id
     match job.state:
         case "built" | "failed" if job.is_outdated and not reason:

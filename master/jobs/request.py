@@ -109,7 +109,7 @@ def _build(
 
 
 def _again(cursor: Cursor, job: Any, candidate: Candidate, planned: Planned, now: datetime) -> int:
-    """Moves a job that is there to the front, and queues it again if it failed; its job_id."""
+    """Move a job that is there to the front, and queues it again if it failed; its job_id."""
     sdist, first = candidate.upstream_file_id, policy.ASKED_FOR
     if job.state in {"built", "failed", "skipped"}:
         planned.queued += transitions.requeue(cursor, job.job_id, sdist, now, first)
@@ -128,7 +128,7 @@ def _chosen(
     known: Sequence[Candidate],
     targets: Sequence[Target],
 ) -> list[tuple[Target, Candidate]]:
-    """What stands for the package at each target. Raises CannotBuildError if that's nothing."""
+    """Return what stands for the package at each target. Raises CannotBuildError if none."""
     if version is None:
         chosen = [(t, c) for t in targets for c in policy.wanted(known, t, 1)]
         if not chosen:
@@ -148,7 +148,7 @@ def _project_id(cursor: Cursor, name: str) -> int | None:
 
 
 def _exact(cursor: Cursor, name: str, version: str, known: Sequence[Candidate]) -> Candidate:
-    """The candidate with just this version, if it can be built at all."""
+    """Return the candidate with just this version, if it can be built at all."""
     # 1.0 and 1.0.0 are one version (PEP 440), and the index may have files of one spelling alone.
     found = [c for c in known if c.parsed == Version(version)]
     found.sort(key=lambda candidate: candidate.upstream_obstacle is not None)

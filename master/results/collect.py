@@ -44,7 +44,7 @@ def gather(
     *,
     check: bool = False,
 ) -> Gathered:
-    """Takes in all that a round brought back.
+    """Take in all that a round brought back.
 
     An exchange is a builder's report, None for one that wasn't reached, and beside it what the
     master knows: the keys whose results were collected, and of the jobs that were handed over.

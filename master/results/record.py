@@ -87,7 +87,7 @@ class Recorder:
         return recorder
 
     def record(self, builder: str, key: str, now: datetime) -> Recorded:
-        """Records the result that stands in incoming/BUILDER/KEY, and removes it from there.
+        """Record the result that stands in incoming/BUILDER/KEY, and removes it from there.
 
         Raises RefusedError, and with nothing recorded NoRoomError, psycopg2.Error or NewerError.
         """
@@ -117,7 +117,7 @@ class Recorder:
         return recorded
 
     def _end(self, arrival: _Arrival, folder: Path) -> Recorded:
-        """Ends the job, with the wheel if there is one and it can be kept."""
+        """End the job, with the wheel if there is one and it can be kept."""
         key, sent = str(arrival.key), arrival.result.wheel
         if sent is not None:
             try:
@@ -142,7 +142,7 @@ class Recorder:
         return Recorded(key, "failed", words, None)
 
     def _job(self, builder: str, key: Key | None) -> Any:
-        """The job that the builder holds under this key. Raises RefusedError."""
+        """Return the job that the builder holds under this key. Raises RefusedError."""
         if key is None:
             raise RefusedError("that is no key of a job")
         with db.transaction(self._conn) as cursor:
@@ -174,7 +174,7 @@ class Recorder:
         )
 
     def _cover_of(self, arrival: _Arrival, wheel: verify.Wheel) -> str | None:
-        """The pure wheel, stored since its job was queued, beside which another is needless."""
+        """Return the pure wheel, stored since the job was queued, that makes another needless."""
         if not wheel.serves_every_platform:
             return None
         job = arrival.job
@@ -185,7 +185,7 @@ class Recorder:
         return next(found, None)
 
     def _skip(self, arrival: _Arrival, reason: Reason) -> None:
-        """Ends the job without a second wheel of what is there. Raises RefusedError."""
+        """End the job without a second wheel of what is there. Raises RefusedError."""
         with db.transaction(self._conn) as cursor:
             self._lock(cursor, self._bound(arrival))
             transitions.finish(cursor, arrival.key.job_id, "skipped", reason, arrival.now)
@@ -206,7 +206,7 @@ class Recorder:
             )
 
     def _publish(self, arrival: _Arrival, wheel: verify.Wheel) -> str:
-        """Puts the wheel into the store and its build into the database; returns its name."""
+        """Put the wheel into the store and its build into the database; returns its name."""
         wheel = replace(wheel, filename=self._name(arrival, wheel))
         intent = Intent(str(arrival.key), arrival.job.project, wheel.filename)
         try:
@@ -334,7 +334,7 @@ class Recorder:
             cursor.execute(sql.DEPENDENCIES, bound)
 
     def _cover(self, cursor: Cursor, arrival: _Arrival, wheel: verify.Wheel) -> None:
-        """Takes the version out of the queues of other targets that this wheel serves, too."""
+        """Take the version out of the queues of other targets that this wheel serves, too."""
         job = arrival.job
         if is_compiled(cursor, job.project_id):
             # Elsewhere the compiler may do what it didn't here, and the wheel be a better one.
@@ -350,14 +350,14 @@ class Recorder:
         transitions.skip(cursor, covered, "pending", reason, arrival.now)
 
     def _resolve(self, intent: Intent) -> None:
-        """Keeps a wheel that is recorded, and takes any other out of the store."""
+        """Keep a wheel that is recorded, and takes any other out of the store."""
         if self._is_recorded(intent.filename):
             self._store.forget(intent.key)
         else:
             self._store.undo(intent)
 
     def _sweep(self) -> None:
-        """Removes what was collected and nobody waits for any longer."""
+        """Remove what was collected and nobody waits for any longer."""
         with db.transaction(self._conn) as cursor:
             cursor.execute(sql.LEASED)
             waited = {

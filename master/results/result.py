@@ -20,7 +20,7 @@ from protocol.result import Result
 def read(
     folder: Path, key: str, log: str, leased_at: datetime, now: datetime
 ) -> tuple[Result, Reason | None]:
-    """The result in the folder, and why it is a failure; one that isn't as agreed is one, too.
+    """Return the result in the folder, and why it is a failure; a malformed one is one, too.
 
     The log is what came with it. Raises protocol.NewerError for one that an updated master will
     understand.
@@ -44,7 +44,7 @@ def read(
 
 
 def _possible(time: datetime | None, leased_at: datetime, now: datetime) -> datetime | None:
-    """A time by the builder's clock, which may be wrong: nothing was before the lease or is yet."""
+    """Return a time by the builder's clock, none that is before the lease or in the future."""
     try:
         return time and max(leased_at - timedelta(minutes=1), min(time, now))
     except OverflowError:
@@ -52,7 +52,7 @@ def _possible(time: datetime | None, leased_at: datetime, now: datetime) -> date
 
 
 def read_log(folder: Path) -> tuple[str, str]:
-    """The log as text that PostgreSQL and a page can hold, and a note on what of it isn't there.
+    """Return the log as text that PostgreSQL and a page can hold, with a note on what is cut off.
 
     An honest one is within the limit (builder/attempt/log.py); of another, the end is cut off.
     """

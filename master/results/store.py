@@ -41,14 +41,14 @@ class Store:
         return self._store / project / filename
 
     def workshop(self, key: str) -> Path:
-        """An empty folder for what is made on the way; it goes with the intent."""
+        """Return an empty folder for what is made on the way; it goes with the intent."""
         folder = self._intents / f"{key}.d"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
 
     def begin(self, intent: Intent) -> None:
-        """Writes down that the wheel is coming. Raises OSError."""
+        """Write down that the wheel is coming. Raises OSError."""
         self._intents.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"project": intent.project, "filename": intent.filename})
         files.write(self._intents / f"{intent.key}.json", text.encode())
@@ -82,7 +82,7 @@ class Store:
         return found
 
     def undo(self, intent: Intent) -> None:
-        """Takes the wheel out again and forgets the intent."""
+        """Take the wheel out again and forgets the intent."""
         target = self.path(intent.project, intent.filename)
         metadata = _metadata(target)
         for path in (files.beside(metadata), metadata, target):
@@ -92,7 +92,7 @@ class Store:
         self.forget(intent.key)
 
     def forget(self, key: str) -> None:
-        """The intent is fulfilled."""
+        """Forget the intent, which is fulfilled."""
         shutil.rmtree(self._intents / f"{key}.d", ignore_errors=True)
         (self._intents / f"{key}.json").unlink(missing_ok=True)
 

@@ -169,7 +169,7 @@ def _verify(file: BinaryIO, expected: Expected) -> Wheel:
 
 @contextmanager
 def regular_file(path: Path) -> Iterator[BinaryIO]:
-    """An open regular file. Raises WheelRefusedError for a link, a pipe or nothing at all."""
+    """Yield an open regular file. Raises WheelRefusedError for a link, a pipe or nothing at all."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
@@ -226,7 +226,7 @@ def _shown(tags: frozenset[Tag] | list[Tag]) -> str:
 
 
 def _filename(expected: Expected) -> str:
-    """The wheel's name with project and version as normalised (binary distribution format)."""
+    """Return the wheel's name with project and version normalised (binary distribution format)."""
     rest = expected.filename.split("-", 2)[2].lower()
     version = expected.version.replace("-", "_")
     filename = f"{expected.project.replace('-', '_')}-{version}-{rest}"
@@ -277,7 +277,7 @@ def _check_metadata(data: bytes, expected: Expected) -> dict[str, list[str]]:
 
 
 def _headers(data: bytes) -> dict[str, list[str]]:
-    """The values of each header of METADATA (core metadata), by its name in lower case."""
+    """Return the values of each header of METADATA (core metadata), by its name in lower case."""
     lines = io.TextIOWrapper(io.BytesIO(data), "utf-8", "replace")
     # No more is parsed. packaging's parse_email takes the square of the number of names, and of the
     # length of a Content-Type, by which it takes the body apart: 4 MiB of that may cost hours.
@@ -330,7 +330,7 @@ def _record(archive: Archive, path: str) -> dict[str, tuple[str, str]]:
 
 
 def _rows(data: bytes) -> Iterator[list[str]]:
-    """The rows of RECORD, one at a time: all at once take up to 80 times the memory of the file."""
+    """Yield the rows of RECORD one by one: all at once take 80 times the memory of the file."""
     lines = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
     try:
         while line := lines.readline(MAX_RECORD_LINE_LENGTH + 1):

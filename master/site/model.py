@@ -81,15 +81,15 @@ class Version:
         return tuple(sorted(self.wheels, key=lambda wheel: wheel.filename))
 
     def job(self, target: str) -> Job | None:
-        """The job for a target, or None when none was ever planned."""
+        """Return the job for a target, or None when none was ever planned."""
         return next((job for job in self.jobs if job.target == target), None)
 
     def wheels_for(self, target: str) -> tuple[Wheel, ...]:
-        """The offered wheels that a target's builders made."""
+        """Return the offered wheels that a target's builders made."""
         return tuple(wheel for wheel in self.offered if wheel.target == target)
 
     def log_of(self, target: str) -> Build | None:
-        """The latest attempt for a target that left a log."""
+        """Return the latest attempt for a target that left a log."""
         builds = [
             build
             for build in self.builds
@@ -142,7 +142,7 @@ class Project:
         )
 
     def best_for(self, target: str) -> Wheel | None:
-        """The wheel that pip most likely takes on a target: the newest final one, not yanked."""
+        """Return the wheel that pip most likely takes on a target: newest, final, unyanked."""
         candidates = [
             (Pep440(version.version), wheel)
             for version in self.offered

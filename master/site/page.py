@@ -110,12 +110,12 @@ Page = ProjectPage[T] | SitePage[T]
 
 
 def day(moment: datetime) -> str:
-    """A moment's date in UTC."""
+    """Return a moment's date in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d")
 
 
 def size(size_bytes: int) -> str:
-    """A size for people, in decimal units as rsync, browsers and disks have them."""
+    """Return a size for people, in decimal units as rsync, browsers and disks have them."""
     value = float(size_bytes)
     for unit in ("B", "kB", "MB"):
         if value < 999.5:

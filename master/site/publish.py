@@ -136,7 +136,7 @@ def _check_database(cursor: Any, config: Config) -> None:
 
 
 def read_carried(config: Config) -> Carried:
-    """What is to be marked as published."""
+    """Return what is to be marked as published."""
     try:
         return Carried(**json.loads((config.state_dir / "publish" / _CARRIED).read_bytes()))
     except FileNotFoundError:
@@ -314,7 +314,7 @@ def _gone(cursor: Any, config: Config) -> list[str]:
 
 @contextmanager
 def _snapshot(conn: connection) -> Iterator[Any]:
-    """A cursor that sees one moment: what changes meanwhile stays stale."""
+    """Yield a cursor that sees one moment: what changes meanwhile stays stale."""
     conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
     try:
         with conn, conn.cursor() as cursor:

@@ -129,7 +129,7 @@ def knows_wheels(cursor: Any) -> bool:
 
 
 def known(cursor: Any) -> set[str]:
-    """The names of all projects."""
+    """Return the names of all projects."""
     cursor.execute(_KNOWN)
     return set(cursor.fetchone().names)
 
@@ -149,7 +149,7 @@ def targets(cursor: Any) -> tuple[Target, ...]:
 
 
 def projects(cursor: Any, names: Sequence[str]) -> dict[str, Project]:
-    """The named projects with all that their pages show, by name."""
+    """Return the named projects with all that their pages show, by name."""
     known_targets = targets(cursor)
     cursor.execute(_PROJECTS, {"names": list(names)})
     rows = cursor.fetchall()
@@ -183,7 +183,7 @@ def projects(cursor: Any, names: Sequence[str]) -> dict[str, Project]:
 
 
 def log(cursor: Any, build_id: int) -> bytes:
-    """The log of a build, as UTF-8 text. Raises KeyError when it has none."""
+    """Return the log of a build, as UTF-8 text. Raises KeyError when it has none."""
     cursor.execute(_LOG, {"build_id": build_id})
     row = cursor.fetchone()
     if row is None:
@@ -192,7 +192,7 @@ def log(cursor: Any, build_id: int) -> bytes:
 
 
 def farm(cursor: Any) -> Farm:
-    """What the start page shows."""
+    """Return what the start page shows."""
     cursor.execute(_COUNTS)
     counts = tuple(
         TargetCount(

@@ -36,18 +36,18 @@ def paths(folder: str) -> tuple[str, ...]:
 
 
 def root_json(names: Iterable[str]) -> bytes:
-    """The list of all projects (PEP 691)."""
+    """Return the list of all projects (PEP 691)."""
     return _json({"meta": _META, "projects": [{"name": name} for name in names]})
 
 
 def root_html(names: Iterable[str]) -> bytes:
-    """The list of all projects (PEP 503)."""
+    """Return the list of all projects (PEP 503)."""
     lines = (f'<a href="{escape(name)}/">{escape(name)}</a><br>' for name in names)
     return _page("Simple index", "", lines)
 
 
 def project_json(project: Project) -> bytes:
-    """A project's wheels (PEP 691, with what PEP 592, 700, 714 and 792 added)."""
+    """Return a project's wheels (PEP 691, with what PEP 592, 700, 714 and 792 added)."""
     return _json(
         {
             "meta": _META,
@@ -60,7 +60,7 @@ def project_json(project: Project) -> bytes:
 
 
 def project_html(project: Project) -> bytes:
-    """A project's wheels (PEP 503, with what PEP 592, 658, 714 and 792 added)."""
+    """Return a project's wheels (PEP 503, with what PEP 592, 658, 714 and 792 added)."""
     status = f'<meta name="pypi:project-status" content="{STATUS}">'
     lines = (_anchor(project, version, wheel) for version, wheel in _offered(project))
     return _page(f"Links for {project.name}", status, lines)
@@ -119,7 +119,7 @@ def _url(project: Project, wheel: Wheel) -> str:
 
 
 def upload_time(moment: datetime) -> str:
-    """A moment as PEP 700 wants it: ISO 8601, UTC, with a Z."""
+    """Return a moment as PEP 700 wants it: ISO 8601, UTC, with a Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

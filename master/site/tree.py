@@ -56,7 +56,7 @@ def link(root: Path, name: str, source: Path) -> bool:
 
 
 def unwanted(root: Path, project: str, wanted: Iterable[str]) -> list[str]:
-    """What lies in a project's folders and isn't wanted; a folder without wanted files as a whole.
+    """Return what in a project's folders isn't wanted; a folder without wanted files as a whole.
 
     Folders come after their content, so that the list can be removed in its order.
     """
@@ -74,7 +74,7 @@ def unwanted(root: Path, project: str, wanted: Iterable[str]) -> list[str]:
 
 
 def strangers(root: Path, known: Set[str]) -> set[str]:
-    """The projects that have anything in the tree, and are none of these."""
+    """Return the projects that have anything in the tree, and are none of these."""
     found: set[str] = set()
     for folder in PROJECT_FOLDERS:
         try:

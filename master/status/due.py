@@ -62,7 +62,7 @@ def is_hour_over(conn: Connection, now: datetime) -> bool:
 
 
 def undeleted(config: Config) -> list[str]:
-    """What left the site's tree in a publish that didn't come to delete it on the web host."""
+    """Return what left the site's tree in a publish that ended before deleting it on the web."""
     try:
         return (config.state_dir / "publish" / REMOVED).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

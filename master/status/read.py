@@ -188,7 +188,7 @@ def read(
     job_ids: Sequence[int] | None = None,
     ignored: bool = False,
 ) -> Info:
-    """The farm as one snapshot sees it, and the run of these jobs when since is given.
+    """Return the farm as one snapshot sees it, and the run of these jobs when since is given.
 
     None stands for all targets and all jobs. ignored asks for what of the index can't be used.
     """
@@ -228,7 +228,7 @@ def read(
 
 
 def moment(text: str | None) -> datetime | None:
-    """The time that ISO 8601 writes so, with its time zone. Raises BadTimeError."""
+    """Return the time that ISO 8601 writes so, with its time zone. Raises BadTimeError."""
     try:
         when = datetime.fromisoformat(text) if text else None
     except ValueError as error:
@@ -286,7 +286,7 @@ def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Build
 
 
 def _first_running(raw: object) -> Build | None:
-    """The first build in a report, if there is one."""
+    """Return the first build in a report, if there is one."""
     said = report.read(raw)
     return said.running[0] if said and said.running else None
 

@@ -56,7 +56,7 @@ def eta_s(info: Info) -> float | None:
 
 
 def builder_text(builder: Builder, now: datetime) -> str:
-    """What it does, for people."""
+    """Return what a builder does, in words for people."""
     queued = f"; {count(builder.queued, 'more job')} in its spool" if builder.queued else ""
     if builder.state == "missing" and builder.missing_since:
         since = builder.missing_since
@@ -137,7 +137,7 @@ def _may_build(builder: Builder, info: Info) -> bool:
 
 
 def trouble(info: Info) -> dict[str, str]:
-    """What is wrong with the farm itself, one line each, by what it is wrong with.
+    """Return what is wrong with the farm itself, one line each, by what it is wrong with.
 
     Keys are round, claims, sync, publish and collect.
     """
@@ -172,7 +172,7 @@ def publishing_for_s(info: Info) -> float | None:
 
 
 def progress(info: Info) -> list[str]:
-    """The run as it stands: what is left and for how long, then what each builder does."""
+    """Return the run as it stands: what is left and for how long, then what each builder does."""
     run = info.run
     if run is None:
         return []
@@ -204,7 +204,7 @@ def progress(info: Info) -> list[str]:
 
 
 def builder_lines(builders: Sequence[Builder], now: datetime) -> list[str]:
-    """A line for each of a dozen, chosen by what they have to tell, and a count of the rest."""
+    """Return a line for each of a dozen, those with most to tell, and a count of the rest."""
     order = {"refuses": 0, "missing": 1, "building": 2, "new": 3, "idle": 4}
     ranked = sorted(builders, key=lambda b: (order[b.state], b.name))
     shown = sorted(ranked[:BUILDERS_SHOWN], key=lambda b: (b.target, b.name))
@@ -218,7 +218,7 @@ def builder_lines(builders: Sequence[Builder], now: datetime) -> list[str]:
 
 
 def status(info: Info) -> list[str]:
-    """The whole farm at one moment: queue, builders, and when things last happened."""
+    """Return the whole farm at one moment: queue, builders, and when things last happened."""
     head = ("target", "pending", "leased", "built", "failed", "skipped")
     rows = [
         (name, *map(str, (c.pending, c.leased, c.built, c.failed, c.skipped)))
@@ -256,7 +256,7 @@ def status(info: Info) -> list[str]:
 
 
 def ignored(info: Info) -> list[str]:
-    """What of the index the farm can't use, by project."""
+    """Return what of the index the farm can't use, by project."""
     if not info.ignored:
         return ["All that the index has of the farm's projects can be used."]
     lines = []

@@ -33,7 +33,7 @@ def check(facts: Iterable[Mapping[str, str]]) -> None:
 
 
 def register(conn: Connection, facts: Iterable[Mapping[str, str]], *, check: bool) -> list[str]:
-    """Makes the active targets those that are given, and returns the names of what changed.
+    """Make the active targets those that are given, and returns the names of what changed.
 
     Targets that are not among them become inactive: they get no jobs and keep their wheels.
     With check, nothing is written.
@@ -50,7 +50,7 @@ def register(conn: Connection, facts: Iterable[Mapping[str, str]], *, check: boo
 
 
 def active(conn: Connection, names: Sequence[str] | None) -> list[Target]:
-    """The active targets, or those of them that are named. Raises UnknownTargetError."""
+    """Return the active targets, or those of them that are named. Raises UnknownTargetError."""
     with db.transaction(conn) as cursor:
         cursor.execute(sql.ACTIVE)
         found = {row.name: Target(**row._asdict()) for row in cursor.fetchall()}

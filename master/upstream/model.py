@@ -68,7 +68,7 @@ class UpstreamProject:
 
 
 def from_plain(raw: Mapping[str, Any]) -> UpstreamProject:
-    """The project that asdict() made plain, with its times in ISO 8601."""
+    """Return the project that asdict() made plain, with its times in ISO 8601."""
 
     def file(one: Mapping[str, Any]) -> UpstreamFile:
         when = one["uploaded_at"]
@@ -82,7 +82,7 @@ def from_plain(raw: Mapping[str, Any]) -> UpstreamProject:
 
 
 def best_sdist(files: Iterable[UpstreamFile]) -> UpstreamFile | None:
-    """The sdist to build, .tar.gz before .zip; None where there is none."""
+    """Return the sdist to build, .tar.gz before .zip; None where there is none."""
     sdists = [file for file in files if file.kind == "sdist"]
     return min(sdists, key=lambda file: (file.yanked, _rank(file.filename)), default=None)
 

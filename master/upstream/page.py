@@ -26,7 +26,7 @@ _FILE_KEYS = ("filename", "url", "hashes", "requires-python", "yanked", "size", 
 
 
 def read(response: requests.Response, name: str) -> tuple[ProjectPage, list[str]]:
-    """The page, and what on it can't be read at all, each with the reason. Raises ValueError."""
+    """Return the page, and what on it can't be read, each with the reason. Raises ValueError."""
     if "json" not in response.headers.get("Content-Type", ""):
         return ProjectPage.from_response(response, name), []
     # Only what the farm uses, so that nothing else that is odd or new costs it the project.
@@ -76,7 +76,7 @@ def short(error: Exception) -> str:
 
 
 def parse(name: str, page: ProjectPage, unreadable: Iterable[str] = ()) -> UpstreamProject:
-    """The versions on a page, in no order; what can't be stored is listed with its reason.
+    """Return the versions on a page, in no order; what can't be stored is listed with its reason.
 
     Raises ValueError for what is a page, but none of an index or of this project.
     """
@@ -111,7 +111,7 @@ def parse(name: str, page: ProjectPage, unreadable: Iterable[str] = ()) -> Upstr
 
 
 def _check_that_it_is_one(name: str, page: ProjectPage) -> None:
-    """Raises ValueError for a page that has nothing of the project and no mark of an index.
+    """Raise ValueError for a page that has nothing of the project and no mark of an index.
 
     A proxy's login page is HTML with status 200, too, and it may well have links.
     """
@@ -141,7 +141,7 @@ class _UnusableError(Exception):
 def _file(
     name: str, package: DistributionPackage, versions: Collection[Version]
 ) -> UpstreamFile | None:
-    """The file, or None for one of a kind that is never built or installed: an egg, an installer.
+    """Return the file, None for a kind that is never built or installed: an egg, an installer.
 
     versions are those that the index says there are; empty where it doesn't. Raises
     _UnusableError.

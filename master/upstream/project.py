@@ -60,7 +60,7 @@ def is_known(conn: Connection, name: str) -> bool:
 
 
 def _versions_of(cursor: Cursor, project_id: int) -> set[int]:
-    """The versions that the farm has of a project."""
+    """Return the versions that the farm has of a project."""
     cursor.execute(sql.HAS, {"project_id": project_id})
     return {row.version_id for row in cursor.fetchall()}
 
@@ -73,7 +73,7 @@ def gone(
     now: datetime,
     check: bool = False,
 ) -> None:
-    """Stores that the index has the project no longer, if the farm ever knew it."""
+    """Store that the index has the project no longer, if the farm ever knew it."""
     if is_known(conn, name):
         nothing = UpstreamProject(name, (), is_final=True)
         store(conn, nothing, None, targets=targets, newest=None, now=now, check=check)
@@ -92,7 +92,7 @@ def store(
     believe: bool = False,
     check: bool = False,
 ) -> Synced:
-    """Stores one project in one transaction, and queues what the targets want of it.
+    """Store one project in one transaction, and queues what the targets want of it.
 
     spelling is its author's; None leaves what is known. followed says that the farm follows it;
     without it a known one stays what it is, and one that isn't followed gets no jobs. believe is to
@@ -132,7 +132,7 @@ def write(
     followed: bool,
     believe: bool = False,
 ) -> Synced:
-    """What store() does, in a transaction of the caller's. Raises OddProjectError."""
+    """Return what store() does, in a transaction of the caller's. Raises OddProjectError."""
     with _storable(upstream.name):
         if not believe:
             _check_that_it_is_news(cursor, upstream)
@@ -182,7 +182,7 @@ def write(
 
 
 def _check_that_it_is_news(cursor: Cursor, upstream: UpstreamProject) -> None:
-    """Raises OddProjectError for a page that is older than the last one, or that has lost all."""
+    """Raise OddProjectError for a page that is older than the last one, or that has lost all."""
     cursor.execute(sql.KNOWN, {"name": upstream.name})
     known = cursor.fetchone()
     if known is None:

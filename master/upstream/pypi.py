@@ -78,7 +78,7 @@ class Index:
         self._client.s.close()
 
     def project(self, name: str) -> UpstreamProject:
-        """What the index has of the project.
+        """Return what the index has of the project.
 
         Raises UnknownProjectError, UnreadablePageError and its BadPageError, or
         IndexUnreachableError.
@@ -105,7 +105,7 @@ class Index:
             ) from error
 
     def _response(self, name: str) -> requests.Response:
-        """The answer, read whole. Raises UnknownProjectError and requests.RequestException."""
+        """Return the answer, read whole. Raises UnknownProjectError, requests.RequestException."""
         response = self._client.s.get(
             self._client.get_project_url(name),
             timeout=TIMEOUT_S,
@@ -178,7 +178,7 @@ def _cause(error: Exception) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, what it was raised for or holds, and so on."""
+    """Yield an exception, what it was raised for or holds, and so on."""
     found: BaseException | None = error
     while found is not None:
         yield found

@@ -79,7 +79,7 @@ def projects(
     followed: bool = True,
     check: bool = False,
 ) -> dict[str, Synced]:
-    """Syncs each project; what one of them lacks is in its error, and stops none of the others.
+    """Sync each project; what one of them lacks is in its error, and stops none of the others.
 
     newest is how many of a project's newest versions get jobs, None for all. max_loss is which
     share of what the farm has, from 0 to 1, may vanish; if more would, those projects stay as they
@@ -226,7 +226,7 @@ class _Losses:
 
 
 def errors(done: Mapping[str, Synced]) -> list[str]:
-    """What went wrong, one line for all projects of which the same is to be said."""
+    """Return what went wrong, one line for all projects of which the same is to be said."""
     return list(dict.fromkeys(synced.error for synced in done.values() if synced.error))
 
 
@@ -241,7 +241,7 @@ def totals(done: Mapping[str, Synced]) -> dict[str, int]:
 
 
 def failure(done: Mapping[str, Synced]) -> str | None:
-    """What went wrong in one line, None when nothing has."""
+    """Return what went wrong in one line, None when nothing has."""
     lines = errors(done)
     if not lines:
         return None

@@ -124,21 +124,21 @@ class Bench(Farm):
             (self.config.state_dir / "site" / folder / project).mkdir(parents=True)
 
     def fleet(self, size: int) -> Mapping[str, str]:
-        """The first builders, as the inventory names them; the others are in it no longer."""
+        """Make the first builders those of the inventory; the others are in it no longer."""
         self.rows("UPDATE builders SET active = builder_id <= %s", size)
         names = {target.target_id: target.name for target in self.targets}
         return {f"pi{n}": names[(n - 1) % len(TARGETS) + 1] for n in range(1, size + 1)}
 
     @contextmanager
     def claiming(self, size: int) -> Iterator[Callable[[], object]]:
-        """A claim, whose leases are taken back with it."""
+        """Yield a claim, whose leases are taken back with it."""
         fleet = self.fleet(size)
         with self.connect("queue") as conn:
             yield lambda: claim.claim(conn, self.config, self.now, fleet, check=True)
 
     @contextmanager
     def recording(self) -> Iterator[Callable[[], object]]:
-        """The recording of one wheel, checks and all."""
+        """Yield the recording of one wheel, checks and all."""
         self.claims(self.fleet(BUILDERS))
         leases = self.rows(
             "SELECT b.name, 'bookworm-' || job_id || '-' || attempt, p.name, v.version"
@@ -162,7 +162,7 @@ class Bench(Farm):
 
     @contextmanager
     def reading(self, since: timedelta | None) -> Iterator[Callable[[], object]]:
-        """The state of the farm, and what a run has done since then."""
+        """Yield the state of the farm, and what a run has done since then."""
         with self.connect("readonly") as conn:
             begin = None if since is None else self.now - since
             names = [target.name for target in self.targets]
@@ -172,7 +172,7 @@ class Bench(Farm):
     def asking(
         self, question: Callable[..., bool], *values: object
     ) -> Iterator[Callable[[], object]]:
-        """What the rounds' timer asks."""
+        """Yield what the rounds' timer asks."""
         with self.connect("queue") as conn, conn, conn.cursor() as cursor:
             notes.note(cursor, "last_round", "", self.now)
         with self.connect("readonly") as conn:
@@ -224,7 +224,7 @@ def in_turn(works: list[Callable[[], object]]) -> list[float]:
 
 
 def farms(cluster: Cluster, folder: Path) -> Iterator[Bench]:
-    """A farm of each size."""
+    """Yield a farm of each size."""
     cluster.execute(*(f"CREATE ROLE wheelyard_{role} LOGIN" for role in ROLES))
     for jobs in SIZES:
         cluster.execute(f"CREATE DATABASE farm{jobs} OWNER wheelyard_owner")

@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A running PostgreSQL with the farm's roles, and a migrated database `template`."""
+    """Yield a running PostgreSQL with the farm's roles, and a migrated database `template`."""
     has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
     cluster = Cluster(MEMORY if has_room else None)
     try:
@@ -45,7 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def config(cluster: Cluster, tmp_path: Path) -> Iterator[Config]:
-    """The settings of a farm whose database is empty and whose state is in tmp_path/state."""
+    """Yield the settings of a farm whose database is empty and whose state is in tmp_path/state."""
     name = f"farm{next(_numbers)}"
     cluster.execute(
         f"CREATE DATABASE {name} OWNER wheelyard_owner TEMPLATE template STRATEGY file_copy"
@@ -59,7 +59,7 @@ def config(cluster: Cluster, tmp_path: Path) -> Iterator[Config]:
 
 @pytest.fixture
 def farm(cluster: Cluster, config: Config) -> Farm:
-    """A farm that builds for bookworm and trixie, and has nothing to do."""
+    """Return a farm that builds for bookworm and trixie, and has nothing to do."""
     return Farm(cluster, config)
 
 
@@ -75,6 +75,6 @@ def key(farm: Farm) -> str:
 
 @pytest.fixture
 def nine(farm: Farm) -> Farm:
-    """A farm with nine jobs for each target."""
+    """Return a farm with nine jobs for each target."""
     farm.sync(upstream("demo", *(f"1.{n}" for n in range(9))))
     return farm

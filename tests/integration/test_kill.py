@@ -53,13 +53,13 @@ class Work:
         return built
 
     def finish(self) -> None:
-        """Rounds that nobody disturbs, until there is nothing to do."""
+        """Run rounds that nobody disturbs, until there is nothing to do."""
         while self.build():
             assert self.farm.gather(**collected(self.farm)).recorded
 
 
 def collected(farm: Farm) -> dict[str, dict[str, object]]:
-    """The reports of builders that have sent what is in incoming/."""
+    """Return the reports of builders that have sent what is in incoming/."""
     return {
         builder: said(done=sorted(f.name for f in (farm.config.incoming / builder).glob("*")))
         for builder in BUILDERS
@@ -68,7 +68,7 @@ def collected(farm: Farm) -> dict[str, dict[str, object]]:
 
 @contextmanager
 def recording(farm: Farm) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has begun to record what has come in; killed at the end."""
+    """Yield a process that has begun to record what has come in; killed at the end."""
     config = farm.config
     process = subprocess.Popen(
         [

@@ -11,7 +11,7 @@ from tests.support.farm import TWO, Farm, attempts, said
 
 
 def missed(farm: Farm, minutes: float, times: int) -> list[EndedLease]:
-    """What ends while the builder isn't reached, so many times and so many minutes apart."""
+    """Return what ends while the builder isn't reached, so many times and so many minutes apart."""
     ended = []
     for _ in range(times):
         farm.later(minutes=minutes)

@@ -36,7 +36,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
-    """Runs a module; the settings are those of the test's farm, or changed ones."""
+    """Run a module; the settings are those of the test's farm, or changed ones."""
     # Ansible keeps them for the life of a process, which is one module's elsewhere.
     monkeypatch.setattr(warnings, "_global_warnings", {})
 

@@ -22,7 +22,7 @@ Plan = Callable[..., Planned]
 
 @pytest.fixture
 def plan(farm: Farm) -> Plan:
-    """What build.yml does with packages: their projects are read, then they are queued."""
+    """Return what build.yml does with packages: their projects are read, then they are queued."""
 
     def run(
         *packages: str,

@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_nothing_half_done_and_is_said(
 
 
 def fill(path: Path) -> None:
-    """Writes until there is no room."""
+    """Write until there is no room."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     with contextlib.suppress(OSError):
         while os.write(descriptor, b"x" * 4096):

@@ -212,7 +212,7 @@ def test_another_sdist_is_fetched_with_a_count_of_its_own(farm: Farm) -> None:
 
 
 def pure(farm: Farm) -> dict[str, str]:
-    """The states for trixie after bookworm has made a pure wheel."""
+    """Return the states for trixie after bookworm has made a pure wheel."""
     build(farm, PURE)
     return farm.states("trixie")
 

@@ -20,7 +20,7 @@ WAITS = (
 
 @pytest.fixture
 def waiting(farm: Farm) -> str:
-    """The key that a job had which waits half a minute for its sdist."""
+    """Return the key that a job had which waits half a minute for its sdist."""
     farm.sync(upstream("demo", "1.0"))
     (key,) = farm.keys("pi1", {"pi1": "bookworm"})
     farm.send("pi1", key, fetch="network")

@@ -55,7 +55,7 @@ SELECT version_id, target_id, upstream_file_id FROM upstream_files, targets;
 def before(
     cluster: Cluster, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Config:
-    """A database as the schema was before, with a job of each kind."""
+    """Return a database as the schema was before, with a job of each kind."""
     name = config.database.name
     cluster.execute(
         f"DROP DATABASE {name} WITH (FORCE)", f"CREATE DATABASE {name} OWNER wheelyard_owner"

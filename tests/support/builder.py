@@ -25,7 +25,7 @@ RELEASE = Release(
 
 
 def config(folder: Path, **changes: Any) -> Config:
-    """Settings under `folder`, with its directories made and room to spare."""
+    """Return settings under `folder`, with its directories made and room to spare."""
     values: dict[str, Any] = {
         "release": RELEASE,
         "spool_dir": folder / "spool",
@@ -42,7 +42,7 @@ def config(folder: Path, **changes: Any) -> Config:
 
 
 def job(key: str = "bookworm-1-1", **changes: Any) -> Job:
-    """A job like those that the master hands over."""
+    """Return a job like those that the master hands over."""
     values: dict[str, Any] = {
         "project": "demo",
         "version": "1.0",
@@ -53,12 +53,12 @@ def job(key: str = "bookworm-1-1", **changes: Any) -> Job:
 
 
 def sha256(raw: bytes) -> str:
-    """The digest that a job carries."""
+    """Return the digest that a job carries."""
     return hashlib.sha256(raw).hexdigest()
 
 
 def elf32(needed: list[str], soname: str | None = None) -> bytes:
-    """A little-endian ELF32 file with just the dynamic section that says so (System V gABI)."""
+    """Return a little-endian ELF32 file whose dynamic section says just so (System V gABI)."""
     names = b"\0" + b"".join(name.encode() + b"\0" for name in [*needed, soname or ""])
     offsets, position = [], 1
     for name in [*needed, soname or ""]:

@@ -18,7 +18,7 @@ ROLES = ("owner", "sync", "queue", "site", "readonly")
 
 
 def newest_postgresql() -> Path:
-    """The bin folder of the newest PostgreSQL that Debian's packages installed."""
+    """Return the bin folder of the newest PostgreSQL that Debian's packages installed."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3])
     )
@@ -63,7 +63,7 @@ class Cluster:
         self.start()
 
     def start(self) -> None:
-        """Starts it and waits until it answers; after a kill, as often as that takes."""
+        """Start it and waits until it answers; after a kill, as often as that takes."""
         deadline = time.monotonic() + 60
         while True:
             try:

@@ -50,7 +50,7 @@ def sdist(project: str, version: str, **changes: Any) -> UpstreamFile:
 
 
 def upstream(project: str, *versions: str, **changes: Any) -> UpstreamProject:
-    """A project of the index with an sdist of each version."""
+    """Return a project of the index with an sdist of each version."""
     found = (UpstreamVersion(v, (sdist(project, v, **changes),)) for v in versions)
     return UpstreamProject(project, tuple(found))
 
@@ -60,12 +60,12 @@ def make_config(cluster: Cluster, database: str, state_dir: Path) -> Config:
 
 
 def config_of(host: str, database: str, state_dir: Path) -> Config:
-    """Settings of a farm whose database listens on a socket in the folder host."""
+    """Return settings of a farm whose database listens on a socket in the folder host."""
     return master_config.parse(_settings(host, database, state_dir))
 
 
 def settings(config: Config, **changes: Any) -> dict[str, Any]:
-    """What stands in the master.json of a farm with this config."""
+    """Return what stands in the master.json of a farm with this config."""
     database = config.database
     written = _settings(database.host, database.name, config.state_dir)
     return {**written, "pypi_projects": ["demo"], **changes}
@@ -144,7 +144,7 @@ class Farm:
             )
 
     def states(self, target: str = "bookworm") -> dict[str, str]:
-        """The state of the job of each version, by PROJECT VERSION."""
+        """Return the state of the job of each version, by PROJECT VERSION."""
         return dict(
             self.rows(
                 "SELECT p.name || ' ' || v.version, j.state FROM jobs j"
@@ -155,7 +155,7 @@ class Farm:
         )
 
     def claim(self, fleet: Mapping[str, str] | None = None) -> dict[str, claim.Handout]:
-        """What each builder is told."""
+        """Return what each builder is told."""
         return {handout.builder: handout for handout in self.claims(fleet).handouts}
 
     def claims(self, fleet: Mapping[str, str] | None = None) -> Claims:
@@ -163,11 +163,11 @@ class Farm:
             return claim.claim(conn, self.config, self.now, fleet)
 
     def keys(self, builder: str, fleet: Mapping[str, str] | None = None) -> list[str]:
-        """The keys of all that it holds after a claim."""
+        """Return the keys of all that it holds after a claim."""
         return self.claim(fleet)[builder].leased
 
     def gather(self, **said: Mapping[str, Any] | None) -> Gathered:
-        """A round's end with these reports, and all that they say is done collected."""
+        """Return a round's end with these reports, and all that they say is done collected."""
         return self.end_round({name: exchange(report) for name, report in said.items()})
 
     def end_round(self, exchanges: Mapping[str, Mapping[str, Any]]) -> Gathered:
@@ -178,12 +178,12 @@ class Farm:
         return record.Recorder.open(conn, self.config)
 
     def record(self, key: str, builder: str = "pi1") -> Any:
-        """What becomes of one result alone."""
+        """Return what becomes of one result alone."""
         with self.connect("queue") as conn:
             return self.recorder(conn).record(builder, key, self.now)
 
     def send(self, builder: str, key: str, forge: Forge | None = None, /, **changes: Any) -> None:
-        """Puts a result into incoming/: a wheel, or a failure without one."""
+        """Put a result into incoming/: a wheel, or a failure without one."""
         data = forge.bytes() if forge else b""
         filename = forge.filename if forge else ""
         result = {
@@ -211,7 +211,7 @@ class Farm:
             (folder / filename).write_bytes(data)
 
     def differences(self) -> list[str]:
-        """What doesn't agree among jobs, builds, files, the store and the folders on the way."""
+        """Return what disagrees among jobs, builds, files, the store and the folders."""
         found = []
         recorded = {
             f"{project}/{filename}{suffix}"
@@ -265,7 +265,7 @@ class Farm:
 def said(
     queued: Sequence[str] = (), running: Sequence[str] = (), done: Sequence[str] = (), **more: Any
 ) -> dict[str, Any]:
-    """A builder's report."""
+    """Return a builder's report."""
     return {
         "protocol": VERSION,
         "queued": list(queued),
@@ -280,7 +280,7 @@ def said(
 def exchange(
     report: Any, collected: Sequence[str] | None = None, handed: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """A builder's report, with what the master knows beside it."""
+    """Return a builder's report, with what the master knows beside it."""
     if collected is None:
         collected = report.get("done") or [] if isinstance(report, dict) else []
     return {"report": report, "collected": collected, "handed": handed}
@@ -305,7 +305,7 @@ def attempts(farm: Farm) -> list[tuple[str, int, int]]:
 
 
 def present(farm: Farm) -> list[str]:
-    """The versions that the index has, as far as the farm believes it."""
+    """Return the versions that the index has, as far as the farm believes it."""
     rows = farm.rows(
         "SELECT p.name || ' ' || version FROM versions JOIN projects p USING (project_id)"
         " WHERE present ORDER BY 1"

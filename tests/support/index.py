@@ -74,7 +74,7 @@ class Catalogue:
 
 
 def page(name: str, **facts: object) -> Answer:
-    """A JSON page without files."""
+    """Return a JSON page without files."""
     value = {"meta": {"api-version": "1.1"}, "name": name, "files": [], **facts}
     return Answer(kind=JSON_TYPE, body=json.dumps(value).encode())
 

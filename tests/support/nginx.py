@@ -119,7 +119,7 @@ def free_port() -> int:
 
 
 def make_certificate(certificate: Path, key: Path) -> None:
-    """A certificate for HOST that signs itself."""
+    """Make a certificate for HOST that signs itself."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = dt.datetime.now(dt.UTC)

@@ -39,7 +39,7 @@ class SiteFarm:
     _ids: dict[str, int] = field(default_factory=dict)
 
     def query(self, statement: str, **values: Any) -> Any:
-        """The first value of the first row, or None."""
+        """Return the first value of the first row, or None."""
         conn = self.cluster.connect(self.config.database.name)
         try:
             with conn, conn.cursor() as cursor:
@@ -62,7 +62,7 @@ class SiteFarm:
         )  # fmt: skip
 
     def empty(self) -> None:
-        """The database as it's new, on another disk."""
+        """Empty the database, as it's new on another disk."""
         self.query("TRUNCATE projects, builders CASCADE")
 
     def project(self, name: str) -> int:
@@ -77,7 +77,7 @@ class SiteFarm:
         )
 
     def job(self, project: str, version: str, target: str = "bookworm", **facts: Any) -> int:
-        """A job, pending unless facts say otherwise; the project becomes dirty."""
+        """Return a job, pending unless facts say otherwise; the project becomes dirty."""
         project_id = self.project(project)
         version_id = self.query(
             """INSERT INTO versions (project_id, version) VALUES (%(project)s, %(version)s)
@@ -130,7 +130,7 @@ class SiteFarm:
         return int(build_id)
 
     def failed(self, project: str, version: str, reason: str, target: str = "bookworm") -> int:
-        """A build that failed."""
+        """Return a build that failed."""
         job = self.job(project, version, target, state="failed", reason=reason)
         return self.build(job, "failed", reason, f"log of {project}\n{reason}\n")
 
@@ -141,7 +141,7 @@ class SiteFarm:
         apt: tuple[str, ...] = (),
         requires_python: str | None = ">=3.8",
     ) -> int:
-        """A wheel that pip can install, built, recorded and stored."""
+        """Return a wheel that pip can install, built, recorded and stored."""
         project, parsed, _, _ = parse_wheel_filename(filename)
         version = str(parsed)
         job = self.job(project, version, target, state="built")
@@ -168,7 +168,7 @@ class SiteFarm:
     def store(
         self, project: str, filename: str, version: str, requires_python: str | None
     ) -> tuple[bytes, bytes]:
-        """The content of a new wheel in the store, and of its METADATA."""
+        """Return the content of a new wheel in the store, and of its METADATA."""
         module = project.replace("-", "_")
         info = f"{module}-{version}.dist-info"
         metadata = f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n"
@@ -219,7 +219,7 @@ def carry(config: Config, web: Path, lists: dict[str, int], *kinds: str) -> list
 
 
 def synchronized(arguments: dict[str, Any]) -> list[str]:
-    """What rsync says that it did, of the module synchronize with these arguments."""
+    """Return what rsync says that it did, of the module synchronize with these arguments."""
     with (
         patch_module_args(arguments),
         redirect_stdout(StringIO()) as said,
@@ -249,5 +249,5 @@ def an_hour_later(farm: SiteFarm) -> None:
 
 
 def names(done: list[str]) -> set[str]:
-    """The files that rsync really sent or removed."""
+    """Return the files that rsync really sent or removed."""
     return {line.split(" ", 1)[1] for line in done if line.startswith(("<f", ">f", "*d"))}

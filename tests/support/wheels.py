@@ -25,7 +25,7 @@ TRIXIE = Target(2, "trixie", "3.13", "cp313", "cp313", "linux_armv7l")
 def elf(
     *, bits: int = 32, little: bool = True, machine: int = 40, flags: int = 0x05000400
 ) -> bytes:
-    """The smallest ELF library that has a header: ARM with EABI 5 and hard floats by default."""
+    """Return the smallest ELF library with a header: ARM, EABI 5, hard floats by default."""
     order = "<" if little else ">"
     ident = b"\x7fELF" + bytes([1 if bits == 32 else 2, 1 if little else 2, 1]) + bytes(9)
     word = "L" if bits == 32 else "Q"
@@ -111,7 +111,7 @@ def digest(data: bytes, algorithm: str = "sha256") -> str:
 
 
 def expected(data: bytes, filename: str) -> Expected:
-    """What the job asks for, and what the builder says it sent."""
+    """Return what the job asks for, and what the builder says it sent."""
     return Expected(
         project="demo",
         version="1.0",
@@ -126,7 +126,7 @@ def expected(data: bytes, filename: str) -> Expected:
 def examine(
     tmp_path: Path, data: bytes, filename: str, change: Callable[[Expected], Expected] = lambda e: e
 ) -> tuple[Wheel, Packed]:
-    """What the master finds out about a wheel, and what it makes of it."""
+    """Return what the master finds out about a wheel, and what it makes of it."""
     path = tmp_path / "sent.whl"
     path.write_bytes(data)
     with opened(path, change(expected(data, filename))) as wheel:
@@ -136,7 +136,7 @@ def examine(
 def verified(
     tmp_path: Path, data: bytes, filename: str, change: Callable[[Expected], Expected] = lambda e: e
 ) -> Wheel:
-    """What the master finds out about it; raises WheelRefusedError."""
+    """Return what the master finds out about it; raises WheelRefusedError."""
     return examine(tmp_path, data, filename, change)[0]
 
 

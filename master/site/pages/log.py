@@ -27,7 +27,7 @@ def render(site: Site, project: Project) -> dict[str, Content]:
 
 
 def text(log: bytes) -> bytes:
-    """A build's log without colours, and without anything that steers a terminal."""
+    """Return a build's log without colours, and without anything that steers a terminal."""
     clean = log.decode("utf-8", errors="replace")
     clean = _ESCAPES.sub("", clean).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub("", clean).encode()

@@ -31,7 +31,7 @@ def conn(farm: SiteFarm) -> Iterator[connection]:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Path:
-    """The folder that the web host serves; what arrives is first written beside it."""
+    """Return the folder that the web host serves; what arrives is first written beside it."""
     for name in ("incoming", "site"):
         (tmp_path / "web" / name).mkdir(parents=True)
     return tmp_path / "web/site"

@@ -23,7 +23,7 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def run(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the module to its end and returns what it says."""
+    """Run the module to its end and returns what it says."""
     path = tmp_path / "master.json"
     path.write_text(json.dumps(settings(config, pypi_projects=[])))
 

@@ -95,7 +95,7 @@ PAGE = SitePage(Schedule.%s, ("extra.html",), count,
 
 @pytest.fixture
 def extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with pages beside the site's own, for one named extra."""
+    """Yield a folder with pages beside the site's own, for one named extra."""
     folder = tmp_path / "pages"
     folder.mkdir()
     monkeypatch.setattr(pages, "__path__", [*pages.__path__, str(folder)])

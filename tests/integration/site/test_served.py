@@ -34,7 +34,7 @@ POETRY = f"{JSON}, */*;q=0.1"
 
 @pytest.fixture(scope="module")
 def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteServer]:
-    """Serves a farm with three wheels; the newest is yanked. No test changes it."""
+    """Serve a farm with three wheels; the newest is yanked. No test changes it."""
     folder = tmp_path_factory.mktemp("served")
     config = make_config(cluster, "served", folder / "state")
     config.store.mkdir(parents=True)
@@ -55,12 +55,12 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def pip(server: SiteServer, *args: str) -> str:
-    """What a real pip says that trusts the site."""
+    """Return what a real pip says that trusts the site."""
     return plain_pip(server, *args, "--cert", str(server.ca))
 
 
 def plain_pip(server: SiteServer, *args: str) -> str:
-    """What a real pip says, from its own environment and with nobody's settings."""
+    """Return what a real pip says, from its own environment and with nobody's settings."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "--verbose",
          *args],
@@ -266,7 +266,7 @@ def test_the_access_log_is_json_whatever_a_client_sends(server: SiteServer) -> N
 
 
 def logged(server: SiteServer, user_agent: str) -> dict[str, Any]:
-    """The line of a client's request, which nginx writes after it has answered."""
+    """Return the line of a client's request, which nginx writes after it has answered."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         for line in server.access_log.read_text().splitlines():

@@ -16,7 +16,7 @@ from tests.support.wheels import Forge
 
 @pytest.fixture(params=["json", "html"])
 def catalogue(request: pytest.FixtureRequest, server: Server) -> Catalogue:
-    """An index that is empty, once with JSON and once with HTML alone."""
+    """Return an index that is empty, once with JSON and once with HTML alone."""
     server.catalogue.has_json = request.param == "json"
     return server.catalogue
 

@@ -57,7 +57,7 @@ module.exit_json(lost=[name for name, one in exchanges.items() if one["report"] 
 
 
 def play_round(folder: Path, printed: dict[str, object]) -> list[str]:
-    """The journal of a round with Pis that print this; a lost line for each that has a report."""
+    """Return the journal of a round with Pis that print this; a line for each with a report."""
     hosts = {}
     for name, answer in printed.items():
         text = answer if isinstance(answer, str) else json.dumps(answer)

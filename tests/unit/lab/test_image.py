@@ -14,7 +14,7 @@ RECIPE = image.Recipe(name="pi", release="bookworm", architecture="armhf", packa
 
 @pytest.fixture(name="maker")
 def _maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Puts a stand-in for mmdebstrap on the path; its commands are in the file that is returned.
+    """Put a stand-in for mmdebstrap on the path; its commands are in the file that is returned.
 
     It writes its target, and then fails as often as the file `failures` says.
     """

@@ -44,7 +44,7 @@ def documentation(name: str) -> dict[str, Any]:
 
 
 def facts(options: dict[str, Any], inner: str) -> dict[str, Any]:
-    """What is to be the same of each option, with Ansible's own defaults for what isn't said."""
+    """Return what is to be the same of each option, with Ansible's own defaults."""
     return {
         name: {
             **{fact: option.get(fact) for fact in FACTS},

@@ -25,7 +25,7 @@ REGISTERED = ROOT / "roles/builder/templates/etc/wheelyard/inventory/builder.yml
 
 
 def answer(done: list[str], **results: bool) -> dict[str, Any]:
-    """The variables of a builder, with each collected key and whether that failed."""
+    """Return the variables of a builder, with each collected key and whether that failed."""
     return {
         "round_handout": {"jobs": [{"key": "a-9-1", "project": "lzo"}]},
         "round_exchange": {"changed": True, "report": {"queued": [], "done": done}},

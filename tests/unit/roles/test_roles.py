@@ -15,12 +15,12 @@ role_param = pytest.mark.parametrize("role", ROLES, ids=[role.name for role in R
 
 
 def load(path: Path) -> Any:
-    """What a YAML file holds; an empty dict for one that isn't there."""
+    """Return what a YAML file holds; an empty dict for one that isn't there."""
     return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 def options(role: Path) -> dict[str, dict[str, Any]]:
-    """The options of all entry points of a role, by name."""
+    """Return the options of all entry points of a role, by name."""
     specs = load(role / "meta" / "argument_specs.yml")["argument_specs"]
     return {
         name: option

@@ -149,7 +149,7 @@ def test_a_build_that_leaves_no_sound_wheel_has_failed(tmp_path: Path) -> None:
 
 
 def broken(method: int, at: bytes, offset: int, new: bytes) -> Act:
-    """A build whose wheel has `new` at `offset` from the first `at`."""
+    """Return a build whose wheel has `new` at `offset` from the first `at`."""
 
     def act(folder: Path) -> UnitResult:
         good_build(folder)

@@ -20,7 +20,7 @@ TRIPLET = "arm-linux-gnueabihf"
 
 @pytest.fixture
 def rootfs(tmp_path: Path) -> Rootfs:
-    """A merged-/usr tree in which dpkg knows some files under /lib and some under /usr/lib."""
+    """Return a merged-/usr tree in which dpkg knows files under /lib and under /usr/lib."""
     root = tmp_path / "rootfs"
     libraries = root / "usr/lib" / TRIPLET
     libraries.mkdir(parents=True)

@@ -22,7 +22,7 @@ KEY = "bookworm-1-1"
 
 @pytest.fixture
 def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A systemctl that notes its arguments, and answers `show` and `list-units` from a file.
+    """Return a systemctl that notes its arguments, and answers `show` and `list-units` from a file.
 
     What a `start` or the time leads to stands in another one, which takes the first one's place.
     """
@@ -52,7 +52,7 @@ def says(systemctl: Path, active: str, result: str, status: int, *, name: str = 
 
 
 def starts(systemctl: Path) -> list[str]:
-    """The units that were started."""
+    """Return the units that were started."""
     calls = [line.split() for line in (systemctl / "calls").read_text().splitlines()]
     return [words[-1] for words in calls if words[1] == "start"]
 

@@ -34,7 +34,7 @@ def failed(reason: str | None = None, **how: Any) -> Result:
 
 
 def words(unit: UnitResult, log: str) -> str:
-    """What is said of a build whose unit ended so, with this log."""
+    """Return what is said of a build whose unit ended so, with this log."""
     found = classify.reason(failed(unit=unit), log)
     assert found is not None
     assert found.code is Code.BUILD_FAILED
