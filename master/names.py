@@ -21,7 +21,9 @@ def project_name(text: str) -> str:
     try:
         name = canonicalize_name(text, validate=True)
     except InvalidName as error:
-        raise BadNameError(f"{text!r} is no name of a project (PEP 503): correct it") from error
+        raise BadNameError(
+            f"{text!r} is not a valid name of a project (PEP 503): correct it"
+        ) from error
     if len(name) > LONGEST:
         raise BadNameError(
             f"{text[:30]!r}… is longer than the {LONGEST} characters that a name may have"

@@ -37,7 +37,7 @@ def take(folder: Path, target: Path, max_bytes: int) -> WheelFile:
             raise WheelError(f"the build left {len(names)} files where one wheel was due")
         name = names[0]
         if not _NAME.fullmatch(name):
-            raise WheelError(f"the build left {name!r:.100}, which is no wheel's name")
+            raise WheelError(f"the build left {name!r:.100}, which is not a valid name of a wheel")
         try:
             return _copy(descriptor, name, target, max_bytes)
         except (OSError, WheelError):
@@ -62,7 +62,7 @@ def _copy(folder: int, name: str, target: Path, max_bytes: int) -> WheelFile:
         raise WheelError(f"{name} can't be opened: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(source).st_mode):
         os.close(source)
-        raise WheelError(f"{name} is no regular file")
+        raise WheelError(f"{name} is not a regular file")
     digest, size = hashlib.sha256(), 0
     with os.fdopen(source, "rb") as stream, target.open("wb") as copy:
         while chunk := stream.read(_CHUNK):

@@ -87,7 +87,7 @@ def connect(config: Config, role: Role, password: str | None = None) -> Connecti
         cause = one_line(str(error))
         raise DatabaseUnreachableError(
             f"the database {database.name} at {database.host}:{database.port} can't be reached "
-            f"as wheelyard_{role}: {cause}. See that PostgreSQL runs there (systemctl status "
+            f"as wheelyard_{role}: {cause}. Check that PostgreSQL runs there (systemctl status "
             f"postgresql) and lets this host in; ansible-playbook site.yml sets both up"
         ) from error
 

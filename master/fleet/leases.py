@@ -27,7 +27,7 @@ LONGEST_ROUND = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class EndedLease:
-    """A lease that is no more."""
+    """A lease that has ended."""
 
     key: str
     builder: str

@@ -144,7 +144,7 @@ class Recorder:
     def _job(self, builder: str, key: Key | None) -> Any:
         """Return the job that the builder holds under this key. Raises RefusedError."""
         if key is None:
-            raise RefusedError("that is no key of a job")
+            raise RefusedError("that is not the key of a job")
         with db.transaction(self._conn) as cursor:
             cursor.execute(sql.JOB, {"job_id": key.job_id, "attempt": key.attempt})
             job = cursor.fetchone()
@@ -300,7 +300,7 @@ class Recorder:
     def _lock(self, cursor: Cursor, bound: dict[str, Any]) -> None:
         cursor.execute(sql.LOCK_JOB, bound)
         if cursor.fetchone() is None:
-            raise RefusedError("its lease ended while it was looked through")
+            raise RefusedError("its lease ended while it was being verified")
 
     def _insert_file(
         self,

@@ -175,10 +175,10 @@ def regular_file(path: Path) -> Iterator[BinaryIO]:
     except FileNotFoundError as error:
         raise WheelRefusedError(f"{path.name} didn't arrive") from error
     except OSError as error:
-        raise WheelRefusedError(f"{path.name} is no plain file: {error.strerror}") from error
+        raise WheelRefusedError(f"{path.name} is not a regular file: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise WheelRefusedError(f"{path.name} is no plain file")
+        raise WheelRefusedError(f"{path.name} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
         yield file
 
@@ -194,11 +194,11 @@ def digest(file: BinaryIO) -> tuple[int, str]:
 
 def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag]]:
     if not _FILENAME.fullmatch(expected.filename):
-        raise WheelRefusedError(f"{expected.filename[:100]!a} is no name of a wheel")
+        raise WheelRefusedError(f"{expected.filename[:100]!a} is not a valid name of a wheel")
     try:
         name, version, build, tags = parse_wheel_filename(expected.filename)
     except (InvalidWheelFilename, InvalidVersion) as error:
-        raise WheelRefusedError(f"{expected.filename!a} is no name of a wheel") from error
+        raise WheelRefusedError(f"{expected.filename!a} is not a valid name of a wheel") from error
     if name != expected.project or version != Version(expected.version):
         raise WheelRefusedError(
             f"it is {name} {version}, and the job is {expected.project} {expected.version}"

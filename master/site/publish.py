@@ -131,7 +131,7 @@ def _check_database(cursor: Any, config: Config) -> None:
     if not queries.knows_wheels(cursor) and any(site.glob("files/*/*.whl")):
         raise EmptyDatabaseError(
             f"the database on {config.database.host} knows no wheel, and {site} has some: restore"
-            f" it from its backup. To begin anew without them, empty {site} and {config.store}"
+            f" it from its backup. To start over without them, empty {site} and {config.store}"
         )
 
 

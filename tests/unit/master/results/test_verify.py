@@ -184,7 +184,7 @@ def test_a_wheel_may_not_be_too_large(tmp_path: Path) -> None:
     ],
 )
 def test_a_name_that_is_none_of_a_wheel_is_refused(tmp_path: Path, filename: str) -> None:
-    with pytest.raises(WheelRefusedError, match="no name of a wheel"):
+    with pytest.raises(WheelRefusedError, match="not a valid name of a wheel"):
         verified(tmp_path, Forge().bytes(), filename)
 
 
@@ -201,7 +201,7 @@ def test_only_a_plain_file_is_read(tmp_path: Path, make: str) -> None:
         case "folder":
             path.mkdir()
     with (
-        pytest.raises(WheelRefusedError, match=r"didn't arrive|no plain file"),
+        pytest.raises(WheelRefusedError, match=r"didn't arrive|not a regular file"),
         opened(path, expected(b"", forge.filename)),
     ):
         pass
