@@ -29,7 +29,7 @@ help:
 
 .PHONY: demo
 demo:
-	@$(STAGE) "Look what this machine lacks" $(PYTHON) -m lab.preflight
+	@$(STAGE) "Check this machine" $(PYTHON) -m lab.preflight
 	@$(STAGE) "Make the Python environment" $(MAKE) --no-print-directory venv
 	@$(QUIET) $(STAGE) "Boot the virtual fleet (the first time, its images take some six minutes)" $(LAB) lab/playbooks/lab.yml
 	@$(QUIET) $(STAGE) "Make the farm's secrets" $(LAB) playbooks/secrets.yml

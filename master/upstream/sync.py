@@ -8,9 +8,11 @@ from an index, a cache or a proxy that has lost its mind.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from master.database import connection as db
 from master.database import notes
@@ -92,65 +94,83 @@ def projects(
     db.lock(conn, db.Lock.SYNC)
     progress = _Progress(conn, index, len(by_name), now, check=check)
     losses = _Losses(conn, max_loss)
+    store = partial(
+        _store,
+        conn,
+        targets=targets,
+        newest=newest,
+        now=now,
+        followed=followed,
+        believe=max_loss is None,
+        check=check,
+    )
     done: dict[str, Synced] = {}
-
-    def store(name: str, read: _Read, *, may_lose: bool) -> None:
-        try:
-            synced = project.store(
-                conn,
-                read.upstream,
-                read.spelling,
-                targets=targets,
-                newest=newest,
-                now=now,
-                followed=followed,
-                may_lose=may_lose,
-                believe=max_loss is None,
-                check=check,
-            )
-            done[name] = replace(synced, error=read.error or synced.error)
-        except LossError as error:
-            losses.add(name, read, error.versions)
-        except OddProjectError as error:
-            done[name] = Synced(error=str(error))
-
-    unreachable = bad_pages = 0
-    for name, spelling in by_name.items():
+    progress.tell(0)
+    for name, read in _reads(conn, index, by_name):
+        if isinstance(read, Synced):
+            done[name] = read
+        else:
+            try:
+                done[name] = store(read, may_lose=max_loss is None)
+            except LossError as error:
+                losses.add(name, read, error.versions)
         progress.tell(len(done) + len(losses.versions))
-        if unreachable >= UNREACHABLE_LIMIT or bad_pages >= BAD_PAGES_LIMIT:
-            done[name] = Synced(error=f"not tried, as the index {index.url} can't be read")
-            continue
-        try:
-            read = _Read(index.project(name), spelling)
-        except UnknownProjectError as error:
-            why = str(error)
-            if not project.is_known(conn, name):
-                done[name] = Synced(error=why)
-                continue
-            # Its wheels stay in the store, for the day on which it comes back.
-            why += "; what the farm has of it is not offered any longer"
-            read = _Read(UpstreamProject(name, (), is_final=True), None, why)
-        except IndexUnreachableError as error:
-            unreachable += 1
-            done[name] = Synced(error=str(error))
-            continue
-        except UnreadablePageError as error:
-            unreachable = 0
-            bad_pages += isinstance(error, BadPageError)
-            done[name] = Synced(error=str(error))
-            continue
-        unreachable = bad_pages = 0
-        store(name, read, may_lose=max_loss is None)
     held = losses.objection(index.url)
     if held:
         # First, as what is said of all may have no room for more than one.
         done = {**dict.fromkeys(losses.versions, Synced(error=held)), **done}
     else:
         for name, read in losses.reads.items():
-            store(name, read, may_lose=True)
+            done[name] = store(read, may_lose=True)
     if not check:
         _note(conn, done, now)
     return done
+
+
+def _reads(
+    conn: Connection, index: Index, by_name: Mapping[str, str]
+) -> Iterator[tuple[str, _Read | Synced]]:
+    """Yield what the index says of each project, or why there is nothing to store of it."""
+    unreachable = bad_pages = 0
+    for name, spelling in by_name.items():
+        if unreachable >= UNREACHABLE_LIMIT or bad_pages >= BAD_PAGES_LIMIT:
+            yield name, Synced(error=f"not tried, as the index {index.url} can't be read")
+            continue
+        try:
+            upstream = index.project(name)
+        except IndexUnreachableError as error:
+            unreachable += 1
+            yield name, Synced(error=str(error))
+            continue
+        except UnreadablePageError as error:
+            unreachable = 0
+            bad_pages += isinstance(error, BadPageError)
+            yield name, Synced(error=str(error))
+            continue
+        except UnknownProjectError as error:
+            read = _deleted(conn, name, str(error))
+            yield name, read
+            if isinstance(read, Synced):
+                continue
+        else:
+            yield name, _Read(upstream, spelling)
+        unreachable = bad_pages = 0
+
+
+def _deleted(conn: Connection, name: str, why: str) -> _Read | Synced:
+    if not project.is_known(conn, name):
+        return Synced(error=why)
+    # Its wheels stay in the store, for the day on which it comes back.
+    why += "; what the farm has of it is not offered any longer"
+    return _Read(UpstreamProject(name, (), is_final=True), None, why)
+
+
+def _store(conn: Connection, read: _Read, **options: Any) -> Synced:
+    try:
+        synced = project.store(conn, read.upstream, read.spelling, **options)
+    except OddProjectError as error:
+        return Synced(error=str(error))
+    return replace(synced, error=read.error or synced.error)
 
 
 class _Progress:
