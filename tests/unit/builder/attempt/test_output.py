@@ -50,8 +50,8 @@ LEFT: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link": (secret_link, "can't be opened"),
     "a pipe": (lambda out: os.mkfifo(out / NAME), "is not a regular file"),
     "a folder": (lambda out: (out / NAME).mkdir(), "is not a regular file"),
-    "another name": (lambda out: (out / "x.tar.gz").touch(), "not a valid name of a wheel"),
-    "a name with a line end": (lambda out: (out / "a\nb.whl").touch(), "not a valid name of a wheel"),
+    "another name": (lambda out: (out / "x.tar.gz").touch(), "valid name of a wheel"),
+    "a name with a line end": (lambda out: (out / "a\nb.whl").touch(), "valid name of a wheel"),
     "a link for a folder": (no_folder, "its folder can't be opened"),
     "a large file": (lambda out: (out / NAME).write_bytes(b"123456"), "larger than 5 bytes"),
 }
