@@ -38,50 +38,65 @@ def sdist(name: str, version: str, members: dict[str, bytes]) -> bytes:
 def write(folder: pathlib.Path, *, probe: bytes | None = None, tiny: int = 0) -> None:
     """Write the index of all projects into `folder`.
 
-    There is version 1.0 of each, 1.1 of `tinypure` and `tinyslow`, `tinybinary` that has a wheel
-    alone, and `tiny0` … that build in no time.
+    There is version 1.0 of each, 1.1 of `tinypure`, `tinybinary` that has a wheel alone, and
+    `tiny0` … that build in no time. What was released since then stays.
     """
-    files: dict[str, dict[str, bytes]] = {"tinybinary": {"tinybinary-1.0-py3-none-any.whl": b""}}
-    for source in sorted(PROJECTS.iterdir()):
-        name = source.name
-        members = {path.name: path.read_bytes() for path in sorted(source.iterdir())}
-        if name == "tinyprobe":
-            members["probe.json"] = probe or b'{"closed": [], "open": [], "paths": []}'
-        versions = ["1.0", "1.1"] if name in ("tinypure", "tinyslow") else ["1.0"]
-        files[name] = {f"{name}-{v}.tar.gz": sdist(name, v, members) for v in versions}
-    for number in range(tiny):
-        name = f"tiny{number}"
-        module = {f"{name}.py": f"NUMBER = {number}\n".encode()}
-        files[name] = {f"{name}-1.0.tar.gz": sdist(name, "1.0", module)}
-    for name, contents in files.items():
-        _project(folder, name, contents)
-    projects = {"meta": {"api-version": "1.1"}, "projects": [{"name": name} for name in files]}
+    names = sorted(source.name for source in PROJECTS.iterdir())
+    names += [f"tiny{number}" for number in range(tiny)]
+    for name in names:
+        for version in ["1.0", "1.1"] if name == "tinypure" else ["1.0"]:
+            _publish(folder, name, f"{name}-{version}.tar.gz", _sdist_of(name, version, probe))
+    _publish(folder, "tinybinary", "tinybinary-1.0-py3-none-any.whl", b"")
+    listed = [{"name": name} for name in [*names, "tinybinary"]]
+    projects = {"meta": {"api-version": "1.1"}, "projects": listed}
     (folder / "simple" / "index.json").write_text(json.dumps(projects))
 
 
-def _project(folder: pathlib.Path, name: str, contents: dict[str, bytes]) -> None:
+def release(folder: pathlib.Path, name: str) -> str:
+    """Publish the next version of a project in `folder`, and return its number."""
+    page = json.loads((folder / "simple" / name / "index.json").read_text())
+    version = f"1.{max(int(version.split('.')[1]) for version in page['versions']) + 1}"
+    _publish(folder, name, f"{name}-{version}.tar.gz", _sdist_of(name, version))
+    return version
+
+
+def _sdist_of(name: str, version: str, probe: bytes | None = None) -> bytes:
+    source = PROJECTS / name
+    if not source.exists():
+        return sdist(name, version, {f"{name}.py": f"VERSION = '{version}'\n".encode()})
+    members = {
+        path.name: path.read_bytes().replace(b"@VERSION@", version.encode())
+        for path in sorted(source.iterdir())
+    }
+    if name == "tinyprobe":
+        members["probe.json"] = probe or b'{"closed": [], "open": [], "paths": []}'
+    return sdist(name, version, members)
+
+
+def _publish(folder: pathlib.Path, name: str, filename: str, content: bytes) -> None:
+    """Write a file of a project, and the project's page, which is whole whenever it is read."""
     page = folder / "simple" / name
     page.mkdir(parents=True, exist_ok=True)
-    for filename, content in contents.items():
-        (page / filename).write_bytes(content)
-    versions = sorted({f.removesuffix(".tar.gz").split("-")[1] for f in contents})
+    (page / filename).write_bytes(content)
+    files = sorted(path for path in page.iterdir() if path.name.startswith(f"{name}-"))
     described = {
         "meta": {"api-version": "1.1"},
         "name": name,
-        "versions": versions,
+        "versions": sorted({path.name.removesuffix(".tar.gz").split("-")[1] for path in files}),
         "files": [
             {
-                "filename": filename,
-                "url": filename,
-                "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
-                "size": len(content),
+                "filename": path.name,
+                "url": path.name,
+                "hashes": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+                "size": path.stat().st_size,
                 "upload-time": "2026-01-01T00:00:00.000000Z",
                 "yanked": False,
             }
-            for filename, content in contents.items()
+            for path in files
         ],
     }
-    (page / "index.json").write_text(json.dumps(described))
+    (page / "index.json.new").write_text(json.dumps(described))
+    (page / "index.json.new").replace(page / "index.json")
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
