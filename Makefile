@@ -117,6 +117,18 @@ molecule-single: venv
 	@molecule reset --scenario-name single > /dev/null
 	molecule test --no-command-borders --scenario-name single
 
+# A fleet to run single files of Molecule's on, which stays until make clean.
+.PHONY: converge
+converge: venv
+	molecule converge --no-command-borders --shared-state --scenario-name fleet
+
+verify: export WHEELYARD_LAB := test
+verify: export MOLECULE_PROJECT_DIRECTORY := $(CURDIR)
+
+.PHONY: verify
+verify: venv
+	$(LAB) -i molecule/inventory $(FILE)
+
 .PHONY: bench
 bench: venv
 	ANSIBLE_DISPLAY_SKIPPED_HOSTS=false $(LAB) tests/bench/bench.yml
