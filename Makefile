@@ -122,12 +122,21 @@ molecule-single: venv
 converge: venv
 	molecule converge --no-command-borders --shared-state --scenario-name fleet
 
-verify: export WHEELYARD_LAB := test
-verify: export MOLECULE_PROJECT_DIRECTORY := $(CURDIR)
+verify soak-fleet: export WHEELYARD_LAB := test
+verify soak-fleet: export MOLECULE_PROJECT_DIRECTORY := $(CURDIR)
 
 .PHONY: verify
 verify: venv
 	$(LAB) -i molecule/inventory $(FILE)
+
+.PHONY: soak-fleet
+soak-fleet: venv
+	@end=$$((SECONDS + 60 * $(MINUTES))); \
+	for ((seed = $(SEED); SECONDS < end; seed++)); do \
+	  run="$(LAB) -i molecule/inventory molecule/faults/verify/kills.yml -e kills_wanted=30 -e kills_seed=$$seed"; \
+	  echo "$$run"; \
+	  $$run || exit 1; \
+	done
 
 .PHONY: bench
 bench: venv
