@@ -129,6 +129,9 @@ verify soak-fleet: export MOLECULE_PROJECT_DIRECTORY := $(CURDIR)
 verify: venv
 	$(LAB) -i molecule/inventory $(FILE)
 
+SEED ?= 1
+MINUTES ?= 60
+
 .PHONY: soak-fleet
 soak-fleet: venv
 	@end=$$((SECONDS + 60 * $(MINUTES))); \
