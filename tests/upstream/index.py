@@ -11,6 +11,7 @@ import pathlib
 import socket
 import ssl
 import tarfile
+import time
 
 PROJECTS = pathlib.Path(__file__).parent / "projects"
 BACKEND = pathlib.Path(__file__).parent / "backend.py"
@@ -64,10 +65,10 @@ def _sdist_of(name: str, version: str, probe: bytes | None = None) -> bytes:
     source = PROJECTS / name
     if not source.exists():
         return sdist(name, version, {f"{name}.py": f"VERSION = '{version}'\n".encode()})
-    members = {
-        path.name: path.read_bytes().replace(b"@VERSION@", version.encode())
-        for path in sorted(source.iterdir())
-    }
+    facts = {b"@VERSION@": version.encode(), b"@TIME@": str(int(time.time())).encode()}
+    members = {path.name: path.read_bytes() for path in sorted(source.iterdir())}
+    for fact, value in facts.items():
+        members = {path: content.replace(fact, value) for path, content in members.items()}
     if name == "tinyprobe":
         members["probe.json"] = probe or b'{"closed": [], "open": [], "paths": []}'
     return sdist(name, version, members)

@@ -1,7 +1,11 @@
-"""Takes its time, so that a test can do something to the Pi meanwhile."""
+"""Takes until two minutes after its release, so that a test can do something to the Pi meanwhile.
+
+Built again after that, it takes no time.
+"""
 
 import time
 
-for second in range(20):
-    print(f"still here after {second} s", flush=True)
+released_at = int("@TIME@")
+while time.time() < released_at + 120:
+    print("still here", flush=True)
     time.sleep(1)
