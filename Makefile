@@ -19,6 +19,7 @@ help:
 	@echo "make test       prove everything: lint, units on two Pythons, integration, Molecule"
 	@echo "make unit       the units alone, in under two minutes"
 	@echo "make soak       repeat the tests that kill at random moments, each time with a new seed: SEED=1 MINUTES=60"
+	@echo "make converge   boot and provision a fleet for tests; make verify FILE=molecule/… and make soak-fleet run on it"
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
 	@echo "make bench      measure what the machinery costs, on the fleet of make demo; bench-database needs no fleet"
 	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
@@ -129,9 +130,7 @@ verify soak-fleet: export MOLECULE_PROJECT_DIRECTORY := $(CURDIR)
 verify: venv
 	$(LAB) -i molecule/inventory $(FILE)
 
-SEED ?= 1
-MINUTES ?= 60
-
+# As soak, on the fleet of make converge.
 .PHONY: soak-fleet
 soak-fleet: venv
 	@end=$$((SECONDS + 60 * $(MINUTES))); \
