@@ -55,9 +55,10 @@ def _settings(specs: dict[str, dict[str, Any]]) -> str:
     main = {name: entries["main"].get("options") or {} for name, entries in specs.items()}
     known = {option: role for role, options in main.items() for option in options}
     # A play hands over the facts of releases, which have a setting in them.
-    releases = yaml.safe_load(RELEASES.read_text())["releases"]
+    facts = yaml.safe_load(RELEASES.read_text())
+    of_release = re.compile(rf"\b(?:{'|'.join(facts)})\b")
     given = [
-        (key, re.sub(r"\breleases\b", releases, str(value)))
+        (key, of_release.sub(facts["releases"], str(value)))
         for key, value in _items(plays)
         if key in known
     ]
