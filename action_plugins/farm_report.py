@@ -1,4 +1,4 @@
-"""Ansible action: prints what the farm is doing, and follows a run until it is published.
+"""Ansible action: print what the farm is doing, and follow a run until it is published.
 
 The master says what there is to tell (library/farm_info.py); this prints it while it happens,
 which a module can't, and decides when to stop. It runs on the control node.
@@ -172,7 +172,7 @@ def show(lines: list[str]) -> None:
 
 
 def standstill(info: dict[str, Any]) -> str | None:
-    """Why the run does not get on, None while it does (or may)."""
+    """Return why the run does not get on, None while it does (or may)."""
     run = info["run"]
     stuck_jobs = sum(run["left"][target]["jobs"] for target in run["stuck"])
     if run["outstanding"] and stuck_jobs == run["outstanding"]:
@@ -211,7 +211,7 @@ class Printed:
         self._at = 0.0
 
     def is_news(self, info: dict[str, Any], now_s: float) -> bool:
-        """Whether jobs, builders or troubles are others than last time, or a minute is over."""
+        """Return whether jobs, builders or troubles have changed, or a minute is over."""
         self._problem = None
         builders = [
             [b["name"], b["state"], b["queued"], b["running"] and {**b["running"], "for_s": 0}]

@@ -1,4 +1,4 @@
-"""Ansible action: runs library/spool_exchange.py on a Pi, and passes on only what it may answer.
+"""Ansible action: run library/spool_exchange.py on a Pi, and pass on only what it may answer.
 
 Ansible acts on what it finds in a module's result: on statistics, facts, warnings and more, in the
 one process that talks to all hosts. A Pi runs strangers' code and could answer anything, so that
@@ -54,7 +54,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
 
 
 def believed(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a Pi's answer what the module documents, in plain types.
+    """Return, of a Pi's answer, what the module documents, in plain types.
 
     Raises ValueError, with what the Pi says of it, when there is no report, or a broken one.
     """
@@ -62,7 +62,7 @@ def believed(answer: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(one_line(answer.get("msg")) or "it failed, and says no reason")
     if not isinstance(answer.get("report"), dict):
         raise ValueError("its answer has no report")
-    # Written anew, in JSON's own types: Ansible's may say what to do.
+    # Written again, in JSON's own types: Ansible's may say what to do.
     said = report.dump(report.parse(answer["report"]))
     result = {"changed": answer.get("changed") is True, "report": said}
     left_out = answer.get("left_out")

@@ -1,4 +1,4 @@
-"""Ansible action: fetches with ansible.posix.synchronize, and says of it no more than a line.
+"""Ansible action: fetch with ansible.posix.synchronize, and report no more of it than a line.
 
 What rsync prints is partly the words of the Pi at its other end, as many as that likes. Ansible
 keeps all of a result in the one process that talks to all hosts.

@@ -21,7 +21,7 @@ class DiskFullError(PiTroubleError):
 
 
 def is_full(error: OSError) -> bool:
-    """Whether `error` says that a disk or a quota is full."""
+    """Return whether `error` says that a disk or a quota is full."""
     return error.errno in _FULL
 
 
@@ -37,7 +37,7 @@ def room() -> Iterator[None]:
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes that an unprivileged user can still write beside `path`."""
+    """Return the bytes that an unprivileged user can still write beside `path`."""
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize
 

@@ -67,7 +67,7 @@ def warnings(result: dict[str, Any]) -> list[str]:
 
 
 def cause(result: dict[str, Any]) -> str:
-    """Why a task failed, in one line."""
+    """Return why a task failed, in one line."""
     detail = result.get("msg") or result.get("module_stderr") or result.get("stderr")
     # What Ansible puts before each message says no more than that it is one.
     text = str(detail or "no reason given").removeprefix("Task failed: ")
@@ -75,7 +75,7 @@ def cause(result: dict[str, Any]) -> str:
 
 
 def one_line(value: object) -> str:
-    """Value in one line, with no control characters: some of it is a builder's own words."""
+    """Return `value` in one line, with no control characters: some of it is a builder's words."""
     if isinstance(value, dict):
         value = " ".join(f"{key}={inner}" for key, inner in value.items())
     text = "".join(c if c.isprintable() else " " for c in str(value))

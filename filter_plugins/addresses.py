@@ -17,7 +17,7 @@ _NAT64 = int(ipaddress.IPv6Address("64:ff9b::"))
 
 
 def address_version(text: object) -> int:
-    """6 or 4 for an IPv6 or IPv4 address, 0 for anything else (a name, a network, a zone index)."""
+    """Return 6 or 4 for an IPv6 or IPv4 address, 0 for all else (names, networks, zone indexes)."""
     try:
         address = ipaddress.ip_address(str(text))
     except ValueError:
@@ -26,7 +26,7 @@ def address_version(text: object) -> int:
 
 
 def addresses(texts: Iterable[object]) -> list[object]:
-    """Those of `texts` that are IPv6 or IPv4 addresses."""
+    """Return those of `texts` that are IPv6 or IPv4 addresses."""
     return [text for text in texts if address_version(text)]
 
 

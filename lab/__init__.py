@@ -1,1 +1,1 @@
-"""Makes the images of the virtual fleet, and looks over the machine that is to run it."""
+"""Make the images of the virtual fleet, and check the machine that is to run it."""

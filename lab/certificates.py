@@ -1,6 +1,6 @@
-"""Finds the certificate authorities that this machine trusts beyond Debian's own.
+"""Find the certificate authorities that this machine trusts beyond Debian's own.
 
-Where a proxy signs outgoing TLS anew, the lab's hosts must trust what the machine trusts.
+Where a proxy re-signs outgoing TLS, the lab's hosts must trust what the machine trusts.
 """
 
 from __future__ import annotations

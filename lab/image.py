@@ -1,4 +1,4 @@
-"""Makes one tarball of a Debian system, or finds it in the cache: python -m lab.image < recipe.json
+"""Make one tarball of a Debian system, or find it in the cache: python -m lab.image < recipe.json
 
 A recipe is a JSON object with the fields of `Recipe`. The result is a JSON object
 `{"path", "sha256", "changed"}`. A tarball is named after a digest of all that it's made of, so
@@ -101,7 +101,7 @@ def command(recipe: Recipe, target: Path, uri: str, files: Path) -> list[str]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Hold the lock file `path`; gives its descriptor, for children that must hold it too."""
+    """Hold the lock file `path`; yield its descriptor, for children that must hold it too."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
@@ -202,7 +202,7 @@ def make(recipe: Recipe, cache: Path) -> dict[str, str | bool]:
 
 
 def main() -> int:
-    """Read a recipe from standard input and prints the result as JSON."""
+    """Read a recipe from standard input and print the result as JSON."""
     parser = argparse.ArgumentParser(description="Make a tarball of a Debian system.")
     parser.add_argument("--cache", type=Path, default=CACHE)
     arguments = parser.parse_args()

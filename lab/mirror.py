@@ -1,4 +1,4 @@
-"""Finds the package mirror that this machine itself uses."""
+"""Find the package mirror that this machine itself uses."""
 
 from __future__ import annotations
 

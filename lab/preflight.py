@@ -1,4 +1,4 @@
-"""Says all that keeps the virtual fleet from running on this machine, each with its cure.
+"""Report all that keeps the virtual fleet from running on this machine, each with its cure.
 
     python3 -m lab.preflight
 
@@ -40,7 +40,7 @@ class Lack:
 
 
 def check_root() -> Lack | None:
-    """Systemd in containers, loop devices and binfmt are root's."""
+    """Check for root, whose systemd in containers, loop devices and binfmt are."""
     if os.geteuid() == 0:
         return None
     return Lack("this isn't root", "sudo make demo")
@@ -58,7 +58,7 @@ def check_debian() -> Lack | None:
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:2]) -> Lack | None:
-    """Ansible 12 to 14, the locked ones, run on these."""
+    """Check for a Python on which the locked Ansible runs."""
     if (3, 11) <= version <= (3, 13):
         return None
     found = ".".join(map(str, version))
@@ -101,9 +101,9 @@ def room(path: Path, gib: int) -> Lack | None:
 
 
 def check_room() -> Lack | None:
-    """Images, containers and disks lie below /var."""
+    """Check for room for images, containers and disks, which lie below /var."""
     gib = ROOM_CACHED_GIB if any(CACHE.glob("rootfs-*.tar")) else ROOM_FIRST_GIB
-    # A fleet that runs has all that it needs, but for what is built anew.
+    # A fleet that runs has all that it needs, but for what is built again.
     return room(Path("/var/lib/containers"), ROOM_AGAIN_GIB if fleet_runs() else gib)
 
 
@@ -115,7 +115,7 @@ def check_room_of_checkout() -> Lack | None:
 
 
 def check_memory(meminfo: Path = Path("/proc/meminfo")) -> Lack | None:
-    """Seven hosts, a database, and compilers under emulation."""
+    """Check for memory: seven hosts, a database, and compilers under emulation."""
     fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
     available = int(fields["MemAvailable"].split()[0]) * 1024
     gib = MEMORY_AGAIN_GIB if fleet_runs() else MEMORY_GIB
@@ -128,7 +128,7 @@ def check_memory(meminfo: Path = Path("/proc/meminfo")) -> Lack | None:
 
 
 def kernel_has(filesystem: str) -> bool:
-    """Return whether the kernel knows a file system, and loads it where it's a module."""
+    """Return whether the kernel knows a file system; load it where it's a module."""
     known = Path("/proc/filesystems")
     if filesystem not in known.read_text().split() and shutil.which("modprobe"):
         subprocess.run(["modprobe", "--quiet", filesystem], check=False)
@@ -146,7 +146,7 @@ def check_binfmt() -> Lack | None:
 
 
 def check_overlay() -> Lack | None:
-    """Containers and builds lie on overlays."""
+    """Check for overlays, on which containers and builds lie."""
     if kernel_has("overlay"):
         return None
     return Lack(
@@ -175,7 +175,7 @@ def check_ipv6() -> Lack | None:
 
 
 def check_checkout() -> Lack | None:
-    """Ansible ignores the ansible.cfg of a folder into which anybody may write."""
+    """Check who may write into the checkout: Ansible ignores an ansible.cfg that anybody may."""
     if not CHECKOUT.stat().st_mode & 0o002:
         return None
     return Lack(f"anybody may write into {CHECKOUT}", f"chmod o-w {CHECKOUT}")
@@ -208,7 +208,7 @@ def report(lacks: list[Lack]) -> str:
 
 
 def main() -> int:
-    """Print the report; returns 0 where nothing lacks."""
+    """Print the report; return 0 where nothing is missing."""
     lacks = [lack for check in CHECKS if (lack := check()) is not None]
     sys.stdout.write(report(lacks))
     return 1 if lacks else 0

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: queues what is asked for by name."""
+"""Ansible module: queue what is asked for by name."""
 
 from __future__ import annotations
 

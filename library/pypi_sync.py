@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: learns what the index has of some projects, and queues what is new."""
+"""Ansible module: learn what the index has of some projects, and queue what is new."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: leases jobs to builders."""
+"""Ansible module: lease jobs to builders."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: records what a round brought back from the builders."""
+"""Ansible module: record what a round brought back from the builders."""
 
 from __future__ import annotations
 

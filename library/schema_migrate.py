@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: brings the database to the schema, reasons and targets of this version."""
+"""Ansible module: bring the database to the schema, reasons and targets of this version."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: renders the site on the master, and notes what was carried to the web host."""
+"""Ansible module: render the site on the master, and note what was carried to the web host."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def write(path: Path, content: bytes, *, sync: bool = True) -> None:
 
 
 def beside(path: Path) -> Path:
-    """Where a file is made before it's renamed to path."""
+    """Return where a file is made before it's renamed to path."""
     # One name a file: a second attempt after a kill writes over the first one's leftover.
     return path.with_name(f".{path.name}.new")
 

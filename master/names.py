@@ -43,7 +43,7 @@ def version_text(text: str) -> str:
 
 
 def package(text: str) -> tuple[str, str | None]:
-    """Project and version of NAME or NAME==VERSION, both normalised. Raises BadNameError."""
+    """Return project and version of NAME or NAME==VERSION, both normalised. Raises BadNameError."""
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:

@@ -1,4 +1,4 @@
-"""Brings the database to this version: its schema, the codes of reasons, and the targets."""
+"""Bring the database to this version: its schema, the codes of reasons, and the targets."""
 
 from __future__ import annotations
 

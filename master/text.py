@@ -31,17 +31,17 @@ def duration(seconds: float) -> str:
 
 
 def clock(when: datetime) -> str:
-    """`2026-11-21 08:00 UTC`."""
+    """Return `2026-11-21 08:00 UTC`."""
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def count(number: int, noun: str) -> str:
-    """`1 job`, `2 jobs`."""
+    """Return `1 job`, `2 jobs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """Rows with their columns aligned; those whose number is in right, to the right."""
+    """Return rows with their columns aligned; those whose number is in right, to the right."""
     numbers = set(right)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [

@@ -1,4 +1,4 @@
-"""Prints what a stage of the tests failed on: python -m tools.log_excerpt LOG
+"""Print what a stage of the tests failed on: python -m tools.log_excerpt LOG
 
 The logs of the fleet have thousands of lines, and whoever reads them may have their end alone.
 """

@@ -1,4 +1,4 @@
-"""Runs tests on another Python than this one: python -m tools.other_python tests/unit
+"""Run tests on another Python than this one: python -m tools.other_python tests/unit
 
 Takes a Python 3.11 to 3.13 of this machine where there is one that works, and else that of the
 other Debian release, in a container.
@@ -79,7 +79,7 @@ PATH={venv}/bin:$PATH exec {venv}/bin/python -B -m pytest -p no:cacheprovider {"
 
 
 def container_image(release: str) -> str:
-    """Return podman's name of an image of `release` with Python; makes it where it's missing."""
+    """Return podman's name of an image of `release` with Python; make it where it's missing."""
     native = subprocess.run(
         ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -97,7 +97,7 @@ def container_image(release: str) -> str:
 
 
 def main() -> int:
-    """Run the tests that are named; returns pytest's exit code."""
+    """Run the tests that are named; return pytest's exit code."""
     tests = sys.argv[1:]
     os.environ["CONTAINERS_CONF"] = str(CONTAINERS_CONF)
     own = sys.version_info.minor

@@ -96,7 +96,7 @@ def _keys(config: Config) -> list[str]:
 
 
 def _active(key: str) -> bool:
-    """Whether the root of build `key` is there, or is just being made or removed by its unit."""
+    """Return whether the root of build `key` is there, or its unit is making or removing it."""
     unit = f"wheel-root@{keys.check(key)}.service"
     answer = subprocess.run(
         ["systemctl", "is-active", unit], capture_output=True, text=True, check=False

@@ -33,7 +33,7 @@ def prepare_metadata_for_build_wheel(
     metadata_directory: str,
     config_settings: object = None,  # noqa: ARG001 -- PEP 517 names it
 ) -> str:
-    """PEP 517."""
+    """Write the metadata; return its folder (PEP 517)."""
     folder = Path(metadata_directory, _INFO)
     folder.mkdir()
     (folder / "METADATA").write_text(_METADATA, encoding="utf-8")
@@ -45,7 +45,7 @@ def build_wheel(
     config_settings: object = None,  # noqa: ARG001 -- PEP 517 names it
     metadata_directory: object = None,  # noqa: ARG001 -- PEP 517 names it
 ) -> str:
-    """PEP 517: a wheel with a compiled module, tagged as setuptools would, and the facts."""
+    """Build a wheel with a compiled module and the facts, tagged as setuptools would (PEP 517)."""
     compiled = _compile()
     facts = _facts()
     members = {

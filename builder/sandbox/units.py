@@ -59,7 +59,7 @@ class Units:
             time.sleep(_POLL_S)
 
     def is_building(self, key: str) -> bool:
-        """Whether the build of `key` runs or has ended without being looked at."""
+        """Return whether the build of `key` runs, or has ended and nobody has asked how."""
         state = self._show(key)["ActiveState"]
         return state in ("activating", "active", "failed", "deactivating")
 

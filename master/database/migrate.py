@@ -1,4 +1,4 @@
-"""Brings the database to the schema that this code expects, by the SQL files in schema/.
+"""Bring the database to the schema that this code expects, by the SQL files in schema/.
 
 Done by yoyo-migrations: each file once, in the order of their names, each in its own transaction.
 """
@@ -37,7 +37,7 @@ def pending(conn: Connection) -> list[str]:
 
 
 def migrate(conn: Connection, config: Config, password: str | None) -> list[str]:
-    """Apply what is pending, as wheelyard_owner, and returns its names.
+    """Apply what is pending, as wheelyard_owner, and return its names.
 
     Raises MigrationError, and BusyError while another migration runs.
     """

@@ -1,4 +1,4 @@
-"""Leases jobs to builders: one transaction for the whole fleet."""
+"""Lease jobs to builders: one transaction for the whole fleet."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def claim(
     *,
     check: bool = False,
 ) -> Claims:
-    """Leases what is pending to every builder whose spool is low.
+    """Lease what is pending to every builder whose spool is low.
 
     fleet is the inventory, as the target of each builder: who is new is taken up, who isn't in it
     any more gives its jobs back; None leaves the fleet as it is. A builder that is missing or
@@ -81,7 +81,7 @@ def claim(
 
 
 def no_room(config: Config) -> str | None:
-    """Why results couldn't be stored, when the disk of the master is nearly full."""
+    """Return why results couldn't be stored, when the disk of the master is nearly full."""
     free = shutil.disk_usage(config.state_dir).free
     if free >= config.min_free_bytes:
         return None
@@ -92,7 +92,7 @@ def no_room(config: Config) -> str | None:
 
 
 def _register(cursor: Cursor, fleet: Mapping[str, str], now: datetime) -> str | None:
-    """Make the builders those of the fleet; returns why some are left out."""
+    """Make the builders those of the fleet; return why some are left out."""
     cursor.execute("SELECT name FROM targets WHERE active")
     known = {row.name for row in cursor.fetchall()}
     unknown = sorted(set(fleet.values()) - known)
@@ -144,9 +144,9 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
 
 
 def _bring_forward(cursor: Cursor, builders: Sequence[Any]) -> None:
-    """Asks for jobs back that were named after they were leased, and wait behind others.
+    """Ask for jobs back that were named after they were leased, and wait behind others.
 
-    A spool keeps the order in which its jobs came. Given back, they are leased anew, to its front.
+    A spool keeps the order in which its jobs came. Given back, they are leased again, to its front.
     """
     cursor.execute(sql.LEASED_FIRST, {"priority": ASKED_FOR})
     named = {row.job_id for row in cursor.fetchall()}
@@ -159,7 +159,7 @@ def _bring_forward(cursor: Cursor, builders: Sequence[Any]) -> None:
 
 
 def _take_back(cursor: Cursor, fleet: Sequence[Any]) -> None:
-    """Asks builders that refuse for all that they haven't begun: there are others to build it."""
+    """Ask builders that refuse for all that they haven't begun: there are others to build it."""
     for builder in fleet:
         said = report.read(builder.report) if builder.refuses else None
         for key in said.queued if said else ():
@@ -167,7 +167,7 @@ def _take_back(cursor: Cursor, fleet: Sequence[Any]) -> None:
 
 
 def _revoke(cursor: Cursor, fleet: Sequence[Any], idle: int) -> None:
-    """Asks the busiest for a job back, one for each idle builder that none is on its way to."""
+    """Ask the busiest for a job back, one for each idle builder that none is on its way to."""
     wanted = idle - sum(b.revoking for b in fleet)
     for builder, keys in _spare(fleet):
         if wanted <= 0:
@@ -180,7 +180,7 @@ def _revoke(cursor: Cursor, fleet: Sequence[Any], idle: int) -> None:
 
 
 def _spare(fleet: Sequence[Any]) -> list[tuple[Any, list[Key]]]:
-    """Who is busy, and which jobs each can give back by its last report, last ones first.
+    """Return who is busy, and which jobs each can give back by its last report, last ones first.
 
     One that builds nothing yet will start its first job in a moment, so that stays with it.
     """

@@ -109,7 +109,7 @@ def wanted(candidates: Iterable[Candidate], target: Target, newest: int | None) 
 
 
 def candidates(cursor: Cursor, project_id: int) -> list[Candidate]:
-    """All versions of the project."""
+    """Return all versions of the project."""
     compiled = is_compiled(cursor, project_id)
     cursor.execute(sql.VERSIONS, {"project_id": project_id})
     return [
@@ -119,7 +119,7 @@ def candidates(cursor: Cursor, project_id: int) -> list[Candidate]:
 
 
 def is_compiled(cursor: Cursor, project_id: int) -> bool:
-    """Whether the project is known to yield wheels for single platforms, here or on the index."""
+    """Return whether the project is known to have wheels for single platforms, here or on PyPI."""
     cursor.execute(sql.COMPILED, {"project_id": project_id})
     return bool(cursor.fetchone().is_compiled)
 
@@ -137,7 +137,7 @@ def project(
     newest: int | None,
     now: datetime,
 ) -> Planned:
-    """Queues what the targets want of a project and have no job for.
+    """Queue what the targets want of a project and have no job for.
 
     newest is how many of its versions, None for all, and 0 when the farm doesn't follow it. What is
     not to be built any longer is taken out of the queue, and what had been taken out so comes back
@@ -217,7 +217,7 @@ def insert(
 
 
 def obstacle(candidate: Candidate, target: Target, rules: Sequence[Skip]) -> Reason | None:
-    """Why a version that has an sdist is not to be built for the target."""
+    """Return why a version that has an sdist is not to be built for the target."""
     for rule in rules:
         if rule.names(candidate.version_id, target):
             return Reason(Code.SKIP_RULE, f"skip rule: {rule.reason}")
@@ -235,7 +235,7 @@ def _upstream(candidate: Candidate, job: Any) -> Code | None:
 
 
 def _unwanted(candidate: Candidate, target: Target, newest: int | None) -> Code:
-    """Why a version that could be built isn't one of wanted()."""
+    """Return why a version that could be built isn't one of wanted()."""
     if newest == 0:
         return Code.NOT_FOLLOWED
     fits = runs_on(candidate.requires_python, target)
@@ -274,7 +274,7 @@ def _revise(
 
 
 def _is_undone(job: Any, candidate: Candidate) -> bool:
-    """Whether what a job was skipped for may pass, or has passed."""
+    """Return whether what a job was skipped for may pass, or has passed."""
     if job.reason_code in {Code.COVERED, Code.SAME_AS}:
         is_gone = job.covered_by not in candidate.wheels
         # One that was tried, and made a wheel that serves all, would only make it again.

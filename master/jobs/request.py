@@ -52,7 +52,7 @@ def queue(
 
 
 def read(packages: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
-    """Names of projects, each with a version or None for its newest; and what is none, and why."""
+    """Return projects, each with a version or None for its newest; and why others are not read."""
     asked, problems = [], []
     for text in packages:
         try:

@@ -24,7 +24,7 @@ _MISSING_TRIES = 12
 
 
 def wait(code: str | None, job: Any) -> timedelta | None:
-    """How long the job has to wait after a fetch that failed so; None where it has failed for good.
+    """Return how long the job must wait after a fetch that failed so; None where it fails for good.
 
     The job is as it was before: fetch_failures, network_failures, other_file and followed.
     """

@@ -16,7 +16,7 @@ _EABI_MASK, _EABI5 = 0xFF000000, 0x05000000  # ELF for the Arm Architecture, e_f
 
 
 def trouble(head: bytes) -> str | None:
-    """Why the ELF file isn't 32-bit little-endian ARM with EABI 5, to follow its name, or None.
+    """Return why it isn't 32-bit little-endian ARM with EABI 5, to follow the file's name, or None.
 
     head is the first HEADER_BYTES of the file, or all of a shorter one: a small master may have no
     room for a whole library.

@@ -1,4 +1,4 @@
-"""Records what came back from builders: each result once, whole or not at all."""
+"""Record what came back from builders: each result once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Recorder:
         return recorder
 
     def record(self, builder: str, key: str, now: datetime) -> Recorded:
-        """Record the result that stands in incoming/BUILDER/KEY, and removes it from there.
+        """Record the result that stands in incoming/BUILDER/KEY, and remove it from there.
 
         Raises RefusedError, and with nothing recorded NoRoomError, psycopg2.Error or NewerError.
         """
@@ -191,7 +191,7 @@ class Recorder:
             transitions.finish(cursor, arrival.key.job_id, "skipped", reason, arrival.now)
 
     def _wait(self, arrival: _Arrival, reason: Reason, wait: timedelta) -> None:
-        """Queues the job again, for when the wait is over. Raises RefusedError."""
+        """Queue the job again, for when the wait is over. Raises RefusedError."""
         result = arrival.result
         with db.transaction(self._conn) as cursor:
             self._lock(cursor, self._bound(arrival))
@@ -206,7 +206,7 @@ class Recorder:
             )
 
     def _publish(self, arrival: _Arrival, wheel: verify.Wheel) -> str:
-        """Put the wheel into the store and its build into the database; returns its name."""
+        """Put the wheel into the store and its build into the database; return its name."""
         wheel = replace(wheel, filename=self._name(arrival, wheel))
         intent = Intent(str(arrival.key), arrival.job.project, wheel.filename)
         try:
@@ -226,7 +226,7 @@ class Recorder:
         return wheel.filename
 
     def _name(self, arrival: _Arrival, wheel: verify.Wheel) -> str:
-        """One that no wheel had before it, and that no older release's pip takes.
+        """Return a name that no wheel had before it, and that no older release's pip takes.
 
         With a build tag, and with its own interpreter for all that its author said, if need be.
         """
@@ -243,7 +243,7 @@ class Recorder:
         return filename
 
     def _serves_older(self, target: Target, wheel: verify.Wheel) -> bool:
-        """Whether an older release's pip would take it, too (abi3), whose C library it may lack.
+        """Return whether an older release's pip would take it, too (abi3), without its C library.
 
         Those that the farm builds for no longer count: they keep their wheels, and their users.
         """
@@ -255,7 +255,7 @@ class Recorder:
         return any(one.python < target.python and serves(wheel.tags, one) for one in known)
 
     def _is_taken(self, project: str, filename: str) -> bool:
-        """Whether a wheel of this name may have been published.
+        """Return whether a wheel of this name may have been published.
 
         One that only the store has was recorded in a database that has since been restored from an
         older backup: what else recording leaves there, its intent has taken out again.
@@ -350,7 +350,7 @@ class Recorder:
         transitions.skip(cursor, covered, "pending", reason, arrival.now)
 
     def _resolve(self, intent: Intent) -> None:
-        """Keep a wheel that is recorded, and takes any other out of the store."""
+        """Keep a wheel that is recorded, and take any other out of the store."""
         if self._is_recorded(intent.filename):
             self._store.forget(intent.key)
         else:

@@ -54,7 +54,7 @@ class Store:
         files.write(self._intents / f"{intent.key}.json", text.encode())
 
     def put(self, intent: Intent, wheel: Path, metadata: bytes) -> None:
-        """Links the wheel in and writes its METADATA. Raises OSError.
+        """Link the wheel in and write its METADATA. Raises OSError.
 
         The caller has seen that there is none of that name.
         """
@@ -70,7 +70,7 @@ class Store:
         files.write(_metadata(target), metadata)
 
     def intents(self) -> list[Intent]:
-        """Those that were cut off, after removing what was never more than a start."""
+        """Return those that were cut off, after removing what was never more than a start."""
         found = []
         for path in sorted(self._intents.glob("*.json")):
             raw = json.loads(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Looks a wheel through before the farm answers for it (PEP 427, PEP 376, PEP 425).
+"""Check a wheel before the farm answers for it (PEP 427, PEP 376, PEP 425).
 
 Everything about it is computed here, from its bytes and from the job; of the builder's words only
 the file name is used, after it was found to say what the wheel says itself.
@@ -184,7 +184,7 @@ def regular_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def digest(file: BinaryIO) -> tuple[int, str]:
-    """Size in bytes and sha256."""
+    """Return size in bytes and sha256."""
     hasher = hashlib.sha256()
     file.seek(0)
     while chunk := file.read(1 << 20):
@@ -355,7 +355,7 @@ def _is_native(archive: Archive, path: str) -> bool:
 
 
 def _is_imported(path: str) -> bool:
-    """Whether Python would load the ELF file on import, by its name: all else in a wheel is data.
+    """Return whether Python would load the ELF file on import, by its name: all else is data.
 
     Programs for several processors are, and so is firmware, and libraries among which ctypes is to
     choose, which the linker's `lib` begins.
@@ -372,7 +372,7 @@ def _is_imported(path: str) -> bool:
 
 
 def _requires_python(headers: dict[str, list[str]]) -> str | None:
-    """Requires-Python, unless it is none that pip could read."""
+    """Return Requires-Python, unless it is one that pip couldn't read."""
     text = headers.get("requires-python", [""])[0]
     if len(text) > MAX_REQUIRES_PYTHON_LENGTH or not text.isprintable():
         return None

@@ -84,7 +84,7 @@ def stale_projects(conn: connection, config: Config) -> list[str]:
 def mark_stale(conn: connection, config: Config, *, check: bool = False) -> int:
     """Have the next rounds render and carry all of the site, as for a new web host.
 
-    Returns of how many projects. With check, nothing is written.
+    Return how many projects it has. With check, nothing is written.
     """
     if not check:
         _note_names(config)
@@ -96,9 +96,9 @@ def mark_stale(conn: connection, config: Config, *, check: bool = False) -> int:
 def render(conn: connection, config: Config, *, check: bool = False) -> Rendered:
     """Render what is stale and write the lists of what must be carried.
 
-    With check, only tells of which projects. Raises UnwritableError, and leaves whole files then,
-    and projects that stay stale. Raises EmptyDatabaseError with nothing done: the site is what is
-    left of a database that was lost.
+    With check, only return which projects these are. Raises UnwritableError, and leaves whole files
+    then, and projects that stay stale. Raises EmptyDatabaseError with nothing done: the site is
+    what is left of a database that was lost.
     """
     if check:
         return Rendered(stale_projects(conn, config))
@@ -144,7 +144,7 @@ def read_carried(config: Config) -> Carried:
 
 
 def mark_published(conn: connection, config: Config, *, check: bool = False) -> int:
-    """Note that what render() listed was carried; returns how many projects are published now.
+    """Note that what render() listed was carried; return how many projects are published now.
 
     With check, nothing is written.
     """
@@ -213,7 +213,7 @@ class _Rendering:
         )
 
     def _render_projects(self, names: Sequence[str]) -> list[str]:
-        """Render some projects; returns which of them could be."""
+        """Render some projects; return which of them could be."""
         read = cache(lambda read: read(self._cursor, names))
         rendered = []
         for name, project in read(queries.projects).items():
@@ -295,7 +295,7 @@ def _note_names(config: Config) -> None:
 
 
 def _deletion_rules(names: Sequence[str]) -> list[str]:
-    """Names and their folders as rules for rsync's --exclude-from, which protect all else.
+    """Return names and their folders as rules for --exclude-from, which protect all else.
 
     Not --delete-missing-args: Debian 12's rsync breaks on it since a security update (deb12u6).
     """
@@ -308,7 +308,7 @@ def _deletion_rules(names: Sequence[str]) -> list[str]:
 
 
 def _gone(cursor: Any, config: Config) -> list[str]:
-    """Projects that the site has and the database doesn't."""
+    """Return the projects that the site has and the database doesn't."""
     return sorted(tree.strangers(config.state_dir / "site", queries.known(cursor)))
 
 

@@ -102,19 +102,19 @@ _RECENT = """
 
 
 def stale(cursor: Any) -> dict[str, datetime]:
-    """Projects whose pages must be rendered and carried, with since when."""
+    """Return the projects whose pages must be rendered and carried, with since when."""
     cursor.execute(_STALE)
     return {row.name: row.dirty_since for row in cursor.fetchall()}
 
 
 def mark_all_stale(cursor: Any) -> int:
-    """Have every project rendered and carried again; returns how many there are."""
+    """Have every project rendered and carried again; return how many there are."""
     cursor.execute(_MARK_ALL_STALE)
     return int(cursor.rowcount)
 
 
 def mark_published(cursor: Any, carried: Iterable[tuple[str, datetime]]) -> int:
-    """Note that projects were published as they were at their moment; returns how many are."""
+    """Note that projects were published as they were at their moment; return how many are."""
     published = 0
     for name, dirty_since in carried:
         cursor.execute(_MARK_PUBLISHED, {"name": name, "dirty_since": dirty_since})
@@ -123,7 +123,7 @@ def mark_published(cursor: Any, carried: Iterable[tuple[str, datetime]]) -> int:
 
 
 def knows_wheels(cursor: Any) -> bool:
-    """Whether any wheel was ever recorded."""
+    """Return whether any wheel was ever recorded."""
     cursor.execute(_ANY_WHEEL)
     return bool(cursor.fetchone().any_wheel)
 
@@ -135,13 +135,13 @@ def known(cursor: Any) -> set[str]:
 
 
 def names(cursor: Any) -> tuple[str, ...]:
-    """Of the projects that have a wheel to offer, sorted."""
+    """Return the names of the projects that have a wheel to offer, sorted."""
     cursor.execute(_OFFERED)
     return tuple(row.name for row in cursor.fetchall())
 
 
 def targets(cursor: Any) -> tuple[Target, ...]:
-    """All targets by name, retired ones too: their wheels are still there."""
+    """Return all targets by name, retired ones too: their wheels are still there."""
     cursor.execute(_TARGETS)
     return tuple(
         Target(row.name, row.python_version, row.platform_tag) for row in cursor.fetchall()

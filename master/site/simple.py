@@ -28,7 +28,7 @@ _HEAD = (
 
 
 def paths(folder: str) -> tuple[str, ...]:
-    """Where the web host looks for a folder's index: JSON, then HTML under both of its types.
+    """Return where the web host looks for a folder's index: JSON, then HTML under its two types.
 
     It chooses by what a client accepts (PEP 691).
     """
@@ -110,7 +110,7 @@ def _anchor(project: Project, version: Version, wheel: Wheel) -> str:
 
 
 def _attribute(value: str) -> str:
-    """Escaped, and on one line: a reason to yank is a stranger's text."""
+    """Return it escaped, on one line: a reason to yank is a stranger's text."""
     return escape(value).replace("\r", "&#13;").replace("\n", "&#10;")
 
 

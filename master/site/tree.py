@@ -21,7 +21,7 @@ class StoreBrokenError(Exception):
 
 
 def write(root: Path, name: str, content: bytes, *, sync: bool = False) -> bool:
-    """Have a file hold this content; returns whether it had to be written.
+    """Have a file hold this content; return whether it had to be written.
 
     An unchanged file keeps its time, so that rsync passes over it. sync waits for the disk.
     """
@@ -34,7 +34,7 @@ def write(root: Path, name: str, content: bytes, *, sync: bool = False) -> bool:
 
 
 def link(root: Path, name: str, source: Path) -> bool:
-    """Have a file be a hard link to one in the store; returns whether it had to be made.
+    """Have a file be a hard link to one in the store; return whether it had to be made.
 
     Raises StoreBrokenError when the source is missing.
     """
@@ -86,7 +86,7 @@ def strangers(root: Path, known: Set[str]) -> set[str]:
 
 
 def count_folders(root: Path, name: str) -> int:
-    """How many folders are in a folder."""
+    """Return how many folders are in a folder."""
     try:
         return sum(entry.is_dir() for entry in os.scandir(root / name))
     except FileNotFoundError:

@@ -41,7 +41,7 @@ _NOTED = "SELECT updated_at FROM sync_state WHERE key = %(key)s"
 
 
 def is_due(conn: Connection, config: Config, now: datetime) -> bool:
-    """Whether jobs are due or leased, something is to be published, or it's time to look."""
+    """Return whether jobs are due or leased, something is to be published, or a look is due."""
     return (
         _is_over(conn, "last_round", AT_LEAST_EVERY, now)
         or bool(_value(conn, _WORK, {"now": now}))
@@ -50,14 +50,14 @@ def is_due(conn: Connection, config: Config, now: datetime) -> bool:
 
 
 def is_stale(conn: Connection, config: Config, now: datetime) -> bool:
-    """Whether the farm knows more than its site shows, or may know more after an hour."""
+    """Return whether the farm knows more than its site shows, or may know more after an hour."""
     # The first hour begins with the first project: there may be no web host before.
     has_published = _value(conn, _NOTED, {"key": "last_publish"}) is not None
     return _has_stale(conn, config) or (has_published and is_hour_over(conn, now))
 
 
 def is_hour_over(conn: Connection, now: datetime) -> bool:
-    """Whether what is published once an hour is due."""
+    """Return whether what is published once an hour is due."""
     return _is_over(conn, "hourly_pages", timedelta(hours=1), now)
 
 

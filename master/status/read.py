@@ -1,4 +1,4 @@
-"""Reads the state of the farm, and of one run, from the database, as the read-only role."""
+"""Read the state of the farm, and of one run, from the database, as the read-only role."""
 
 from __future__ import annotations
 

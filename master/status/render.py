@@ -21,7 +21,7 @@ LONGEST_PUBLISH = timedelta(hours=2)
 
 
 def facts(info: Info) -> dict[str, Any]:
-    """All of it as data, and what follows from it."""
+    """Return all of it as data, and what follows from it."""
     data = asdict(info)
     if info.run is not None:
         data["run"] |= {
@@ -34,7 +34,7 @@ def facts(info: Info) -> dict[str, Any]:
 
 
 def eta_s(info: Info) -> float | None:
-    """Seconds until the run is built; None while nothing is known of a target's durations.
+    """Return the seconds until the run is built; None while a target's durations are unknown.
 
     Targets are built side by side, and the builders of a target share its jobs. What waits for its
     sdist isn't counted, and where there is nothing else, there is no estimate.
@@ -81,14 +81,14 @@ def builder_text(builder: Builder, now: datetime) -> str:
 
 
 def retry_text(waiting: Waiting) -> str:
-    """When the next of these jobs is tried again, and why it wasn't built yet."""
+    """Return when the next of these jobs is tried again, and why it wasn't built yet."""
     when = f"{waiting.retry_at.astimezone(UTC):%H:%M} UTC (try {waiting.tries})"
     which = "is tried again at" if waiting.jobs == 1 else "is the first to be tried again, at"
     return f"{waiting.project} {waiting.version} {which} {when}: {one_line(waiting.reason)}"
 
 
 def waiting_lines(info: Info) -> list[str]:
-    """How many jobs wait for their sdists, and for how long, in one line; none where none do."""
+    """Return one line: how many jobs wait for their sdists, and for how long; none if none do."""
     if not info.waiting:
         return []
     jobs = sum(waiting.jobs for waiting in info.waiting.values())
@@ -100,7 +100,7 @@ def waiting_lines(info: Info) -> list[str]:
 
 
 def stuck(info: Info) -> dict[str, str]:
-    """For each target whose jobs nobody is going to build, one line that says why."""
+    """Return, for each target whose jobs nobody is going to build, one line that says why."""
     lines = {}
     for target, left in sorted(info.run.left.items() if info.run else ()):
         builders = [b for b in info.builders if b.target == target]
@@ -117,7 +117,7 @@ def stuck(info: Info) -> dict[str, str]:
 
 
 def standing_still(info: Info) -> dict[str, str]:
-    """As stuck(), and for each target of which all that is left waits for its sdist."""
+    """Return the lines of stuck(), and one for each target whose jobs all wait for their sdists."""
     lines = {
         target: (
             f"{target}: {count(left.jobs, 'job')} left, waiting for"
@@ -162,7 +162,7 @@ def trouble(info: Info) -> dict[str, str]:
 
 
 def publishing_for_s(info: Info) -> float | None:
-    """For how long pages and wheels have been on their way to the site; None while none are."""
+    """Return for how long pages and wheels have waited to reach the site; None while none do."""
     began = info.notes.get("publish_began")
     ends = [info.notes.get(key) for key in ("last_publish", "last_publish_error")]
     if began is None or any(end and end.updated_at >= began.updated_at for end in ends):
@@ -275,7 +275,7 @@ def _ago(info: Info, note: Note | None) -> str:
 
 
 def summary(info: Info) -> list[str]:
-    """How a run ended: a table by target, why builds failed, and which builders were away."""
+    """Return how a run ended: a table by target, why builds failed, which builders were away."""
     run = info.run
     if run is None:
         return []

@@ -33,7 +33,7 @@ def check(facts: Iterable[Mapping[str, str]]) -> None:
 
 
 def register(conn: Connection, facts: Iterable[Mapping[str, str]], *, check: bool) -> list[str]:
-    """Make the active targets those that are given, and returns the names of what changed.
+    """Make the active targets those that are given, and return the names of what changed.
 
     Targets that are not among them become inactive: they get no jobs and keep their wheels.
     With check, nothing is written.

@@ -34,7 +34,7 @@ class Target:
         return [self.platform_tag, *also]
 
     def tags(self) -> frozenset[Tag]:
-        """Every tag of a wheel that the target's own pip would install, but manylinux."""
+        """Yield every tag of a wheel that the target's own pip would install, but manylinux."""
         return frozenset(
             [
                 *cpython_tags(self.python, abis=[self.abi_tag], platforms=self.platforms),
@@ -44,17 +44,17 @@ class Target:
 
 
 def serves(tags: Iterable[Tag], target: Target) -> bool:
-    """Whether the target's pip would install a wheel with these tags."""
+    """Return whether the target's pip would install a wheel with these tags."""
     return not target.tags().isdisjoint(tags)
 
 
 def is_pure(tags: Iterable[Tag]) -> bool:
-    """Whether a wheel with these tags says that it serves every platform."""
+    """Return whether a wheel with these tags says that it serves every platform."""
     return all(tag.abi == "none" and tag.platform == ANY for tag in tags)
 
 
 def runs_on(requires_python: str | None, target: Target) -> bool:
-    """Whether Requires-Python (PEP 345) admits the target's Python.
+    """Return whether Requires-Python (PEP 345) admits the target's Python.
 
     Compared with the newest patch release there could be, as only the minor version is known.
     What can't be parsed or compared excludes nothing, which is pip's rule.

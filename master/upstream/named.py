@@ -1,4 +1,4 @@
-"""Reads what the index has of projects that an operator asks for by name and that no sync reads."""
+"""Read what the index has of projects that an operator asks for by name and that no sync reads."""
 
 from __future__ import annotations
 

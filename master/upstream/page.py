@@ -1,4 +1,4 @@
-"""Reads a project's page on the index, as JSON (PEP 691) or HTML (PEP 503), with no trust in it."""
+"""Read a project's page on the index, as JSON (PEP 691) or HTML (PEP 503), with no trust in it."""
 
 from __future__ import annotations
 

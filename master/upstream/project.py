@@ -1,4 +1,4 @@
-"""Brings what the index says of one project into the database, and queues what is new."""
+"""Bring what the index says of one project into the database, and queue what is new."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def _check_that_it_is_news(cursor: Cursor, upstream: UpstreamProject) -> None:
 
 @contextmanager
 def _storable(name: str) -> Iterator[None]:
-    """Tells what the database or a parser refuses of a project. Raises OddProjectError."""
+    """Raise OddProjectError for what the database or a parser refuses of a project."""
     try:
         yield
     except (psycopg2.DataError, psycopg2.IntegrityError, ValueError) as error:

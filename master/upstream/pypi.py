@@ -1,4 +1,4 @@
-"""Asks a package index for projects, with patience and within limits."""
+"""Ask a package index for projects, with patience and within limits."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Index:
     """A package index; a context manager that closes its connections."""
 
     def __init__(self, url: str | None, contact: str) -> None:
-        """url of its simple API (None: PyPI's); contact is where its operators find us."""
+        """Take the url of its simple API (None: PyPI's), and where its operators find us."""
         session = requests.Session()
         session.headers["User-Agent"] = USER_AGENT.format(contact=contact)
         retries = _Retry(
@@ -128,7 +128,7 @@ class _LateError(Exception):
 def _within(limit_s: float) -> Iterator[None]:
     """End what is inside after limit_s by _LateError; for the main thread alone.
 
-    A socket's time-out begins anew with each packet: a server that trickles would hold a sync for
+    A socket's time-out begins again with each packet: a server that trickles would hold a sync for
     as long as it likes.
     """
 
@@ -146,7 +146,7 @@ def _within(limit_s: float) -> Iterator[None]:
 
 
 def _is_of_the_index(error: Exception) -> bool:
-    """Whether it speaks of the index, and not of the project that was asked for."""
+    """Return whether it speaks of the index, and not of the project that was asked for."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code == 429 or error.response.status_code >= 500
     if isinstance(error, (_LateError, requests.Timeout, requests.exceptions.SSLError)):

@@ -1,4 +1,4 @@
-"""Brings what the index says of a project into the database, and queues what is new.
+"""Bring what the index says of a project into the database, and queue what is new.
 
 Each project is one transaction, whether a sync reads ten of them or all there are. Those that would
 take something off the site wait until all are read: a page alone doesn't tell a deleted project
@@ -57,9 +57,9 @@ def follow(
     now: datetime,
     check: bool = False,
 ) -> list[str]:
-    """Has the farm follow these projects and no others, whatever the index says of them.
+    """Follow these projects and no others, whatever the index says of them.
 
-    Returns the names of those of which jobs for the targets have left the queue by it. With check,
+    Return the names of those of which jobs for the targets have left the queue by it. With check,
     nothing is written. Raises BadNameError and db.BusyError.
     """
     names = [project_name(spelling) for spelling in spellings]
@@ -217,7 +217,7 @@ class _Losses:
             self.reads.clear()
 
     def objection(self, url: str) -> str | None:
-        """Why nothing of it is done, None when there is nothing to object."""
+        """Return why nothing of it is done, None when there is nothing to object."""
         if not self._is_too_much():
             return None
         some = ", ".join(sorted(self.versions)[:3])
@@ -251,7 +251,7 @@ def errors(done: Mapping[str, Synced]) -> list[str]:
 
 
 def totals(done: Mapping[str, Synced]) -> dict[str, int]:
-    """How many projects were to be read, how many failed, and what came of the others."""
+    """Return how many projects were to be read, how many failed, and what came of the others."""
     counts = ("new_versions", "queued", "ignored", "lost")
     return {
         "projects": len(done),

@@ -89,7 +89,7 @@ class Cluster:
         self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
     def kill(self) -> None:
-        """SIGKILL to the postmaster, which its children notice by themselves."""
+        """Send SIGKILL to the postmaster, which its children notice by themselves."""
         pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGKILL)
 
@@ -101,7 +101,7 @@ class Cluster:
         return psycopg2.connect(host=str(self.root), port=self.port, dbname=database, user=user)
 
     def execute(self, *statements: str) -> None:
-        """As the superuser, outside a transaction."""
+        """Execute statements as the superuser, outside a transaction."""
         conn = self.connect()
         try:
             conn.autocommit = True

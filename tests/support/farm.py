@@ -112,7 +112,7 @@ class Farm:
         return self.now
 
     def rows(self, statement: str, *values: Any) -> list[Any]:
-        """As the superuser, who sees and may do everything."""
+        """Return what a statement gives the superuser, who sees and may do everything."""
         conn = self.cluster.connect(self.config.database.name)
         try:
             with conn, conn.cursor() as cursor:
@@ -287,7 +287,7 @@ def exchange(
 
 
 def leases(farm: Farm) -> dict[str, int]:
-    """How many jobs each builder holds."""
+    """Return how many jobs each builder holds."""
     return dict(
         farm.rows(
             "SELECT b.name, count(*) FROM jobs JOIN builders b USING (builder_id)"
@@ -297,7 +297,7 @@ def leases(farm: Farm) -> dict[str, int]:
 
 
 def attempts(farm: Farm) -> list[tuple[str, int, int]]:
-    """State, attempt and count of losses of each of bookworm's jobs."""
+    """Return state, attempt and count of losses of each of bookworm's jobs."""
     return farm.rows(
         "SELECT state, attempt, lost_count FROM jobs JOIN targets USING (target_id)"
         " WHERE name = 'bookworm' ORDER BY job_id"

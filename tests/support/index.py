@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its base calls it so
-        """Says nothing."""
+        """Print nothing."""
 
 
 def _json(name: str, files: list[File], facts: dict[str, Any]) -> str:
@@ -165,7 +165,7 @@ def _json(name: str, files: list[File], facts: dict[str, Any]) -> str:
 
 
 def _version(name: str, filename: str) -> str | None:
-    """As the index sees it (PEP 440), of the files that have one."""
+    """Return the version as the index sees it (PEP 440), of the files that have one."""
     try:
         return str(Version(parse_filename(filename, name)[1]))
     except (UnparsableFilenameError, InvalidVersion, ValueError):

@@ -52,7 +52,7 @@ class SiteServer:
         return f"https://{HOST}:{self.port}"
 
     def get(self, path: str, *, method: str = "GET", plain: bool = False, **headers: str) -> Answer:
-        """One request; a header's name is written with _ for -."""
+        """Send one request; a header's name is written with _ for -."""
         if plain:
             connection = http.client.HTTPConnection(HOST, self.plain_port, timeout=10)
         else:

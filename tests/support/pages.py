@@ -39,7 +39,7 @@ def build(build_id: int, target: str, **facts: object) -> Build:
 
 
 def demo() -> Project:
-    """1.9 and 1.10 (which sort as versions, not as text), one yanked, one failed, one removed."""
+    """Return 1.9 and 1.10 (which sort as versions), one yanked, one failed, one removed."""
     return Project(
         "demo-lib",
         "Demo_Lib",

@@ -1,4 +1,4 @@
-"""Records what stands in incoming/, as a process of its own that a test can kill at any moment.
+"""Record what stands in incoming/, as a process of its own that a test can kill at any moment.
 
 python -m tests.support.recorder HOST DATABASE STATE_DIR NOW
 """

@@ -1,4 +1,4 @@
-"""Forges wheels for the tests: honest ones, and ones that lie in one chosen way."""
+"""Forge wheels for the tests: honest ones, and ones that lie in one chosen way."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def verified(
 
 
 def refused(tmp_path: Path, forge: Forge, data: bytes | None = None) -> str:
-    """Why the master refuses it."""
+    """Return why the master refuses it."""
     with pytest.raises(WheelRefusedError) as caught:
         verified(tmp_path, forge.bytes() if data is None else data, forge.filename)
     return str(caught.value)

@@ -10,7 +10,7 @@ from master.site.page import Page
 
 
 def load() -> list[Page[Any]]:
-    """All pages, by the names of their files."""
+    """Return all pages, by the names of their files."""
     return [
         importlib.import_module(f"{__name__}.{module.name}").PAGE
         for module in pkgutil.iter_modules(__path__)
