@@ -45,11 +45,11 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             printed: dict[str, Any] = super()._low_level_execute_command(*args, **options)
         except MemoryError as error:
             # The unit of the rounds bounds each process.
-            raise AnsibleActionFail("it answered more than there is memory for") from error
+            raise AnsibleActionFail("its answer doesn't fit into memory") from error
         size = len(printed["stdout"]) + len(printed["stderr"])
         # Here, before Ansible makes copies of it and warns of what it is.
         if size > MAX_LENGTH:
-            raise AnsibleActionFail(f"it answered {size} characters, and may answer {MAX_LENGTH}")
+            raise AnsibleActionFail(f"its answer has {size} characters, and may have {MAX_LENGTH}")
         return printed
 
 
@@ -59,7 +59,7 @@ def believed(answer: Mapping[str, Any]) -> dict[str, Any]:
     Raises ValueError, with what the Pi says of it, when there is no report, or a broken one.
     """
     if answer.get("failed"):
-        raise ValueError(one_line(answer.get("msg")) or "it failed, and says no reason")
+        raise ValueError(one_line(answer.get("msg")) or "it failed, and gave no reason")
     if not isinstance(answer.get("report"), dict):
         raise ValueError("its answer has no report")
     # Written again, in JSON's own types: Ansible's may say what to do.

@@ -75,7 +75,7 @@ def parse(document: dict[str, Any]) -> Config:
         return Config(**values)
     except (KeyError, TypeError, ValueError) as error:
         known = ", ".join(item.name for item in fields(Config))
-        raise ConfigError(f"the settings don't fit: {error}; known are: {known}") from error
+        raise ConfigError(f"the settings don't fit: {error}; known ones are: {known}") from error
 
 
 def load(path: Path = DEFAULT_PATH) -> Config:

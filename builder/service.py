@@ -49,7 +49,7 @@ class Service:
         """
         self._started = list(self.spool.recover(self.config.release.name))
         # A build that goes on may take hours more; this Pi had proven itself when it began.
-        starts = "the builder service has just started, and proves itself"
+        starts = "the builder service has just started, and is making its trial build"
         self._say(None if self._started else starts)
         for key in self.units.keys() - {job.key for job in self._started}:
             self.units.remove(key)

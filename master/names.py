@@ -53,8 +53,8 @@ def package(text: str) -> tuple[str, str | None]:
     if not plain or len(pins) != len(requirement.specifier) or len(pins) > 1:
         raise BadNameError(f"{text!r} is neither NAME nor NAME==VERSION")
     if pins and pins[0].endswith(".*"):
-        raise BadNameError(f"{text!r} stands for many versions: name each one that shall be built")
+        raise BadNameError(f"{text!r} stands for many versions: name each one that is to be built")
     try:
         return project_name(requirement.name), version_text(pins[0]) if pins else None
     except InvalidVersion as error:
-        raise BadNameError(f"{text[:60]!r} names no version: {error}") from error
+        raise BadNameError(f"{text[:60]!r} doesn't name a valid version: {error}") from error

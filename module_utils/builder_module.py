@@ -43,7 +43,7 @@ class BuilderModule(AnsibleModule):  # type: ignore[misc] # ansible is untyped
         try:
             yield config.load(Path(self.params["config_path"]))
         except (config.ConfigError, OSError, ValueError) as error:
-            self.fail_json(msg=f"the spool can't be brought to agree: {error}")
+            self.fail_json(msg=f"the spool can't be brought to agree with the leases: {error}")
 
     def of_another_version(self, settings: Config) -> dict[str, Any] | None:
         """Return what a Pi reports that speaks another protocol than the master, else None.

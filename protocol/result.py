@@ -119,9 +119,9 @@ def _wheel(document: Mapping[str, Any]) -> WheelFile:
     filename = fields.text(document.get("filename"), "the wheel's name")
     sha256 = fields.text(document.get("sha256"), "the wheel's SHA-256")
     if "/" in filename or filename in {".", ".."} or not filename.isprintable():
-        raise MessageError("the wheel's name is not a valid one of a file")
+        raise MessageError("the wheel's name is not a valid file name")
     if not _SHA256.fullmatch(sha256):
-        raise MessageError("the wheel's SHA-256 is not a valid one")
+        raise MessageError("the wheel's SHA-256 is not valid")
     return WheelFile(filename, fields.integer(document.get("size_bytes"), "its size"), sha256)
 
 

@@ -242,9 +242,7 @@ def _missing(libraries: tuple[str, ...]) -> bytes:
     """Return what a log says of libraries that the wheel wants and no package has."""
     if not libraries:
         return b""
-    return (
-        f"\nIn no package of the release is what the wheel needs: {' '.join(libraries)}\n".encode()
-    )
+    return f"\nNo package of the release has what the wheel needs: {' '.join(libraries)}\n".encode()
 
 
 def _time(seconds: float) -> datetime:

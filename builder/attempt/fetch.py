@@ -70,7 +70,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         # Else urllib reads all that a redirect says besides, however much that is.
         fp.close()
         if not newurl.startswith("https://"):
-            raise FetchError(f"{req.full_url} leads to {newurl}, which is not https", None)
+            raise FetchError(f"{req.full_url} redirects to {newurl}, which is not https", None)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -178,5 +178,5 @@ def _check_size(source: Sdist, size_bytes: int) -> None:
 def _other_file(source: Sdist, difference: str) -> FetchError:
     # An index and its files may not be brought up to date at once, so this may pass.
     return FetchError(
-        f"{source.url} is another file than the index promised: {difference}", OTHER_FILE
+        f"{source.url} is not the file that the index promised: {difference}", OTHER_FILE
     )

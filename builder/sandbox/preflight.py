@@ -143,10 +143,10 @@ class Preflight:
         if _TIMESYNC.is_dir() and not (_TIMESYNC / "synchronized").exists():
             if self.clock() < self._clock_until:
                 return (
-                    f"the clock isn't set yet: waits up to {_CLOCK_LIMIT_S / 60:.0f} min for a "
+                    f"the clock isn't set yet: waiting up to {_CLOCK_LIMIT_S / 60:.0f} min for a "
                     "time server; see timedatectl timesync-status on the Pi"
                 )
-            logger.warning("no time server has set the clock: goes on with the time that it has")
+            logger.warning("no time server has set the clock: going on with the time that it has")
         self._clock_until = None
         return None
 

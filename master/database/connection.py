@@ -111,8 +111,9 @@ def session(config: Config, role: Role, password: str | None = None) -> Iterator
         yield conn
     except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected) as error:
         raise BusyError(
-            f"others held what this needs in the database for too long: {one_line(str(error))}. "
-            f"Nothing is half done; run this again (pg_stat_activity there shows who it is)"
+            f"others kept what this needs locked in the database for too long: "
+            f"{one_line(str(error))}. Nothing is half done; run this again (pg_stat_activity there "
+            f"shows who it is)"
         ) from error
     except psycopg2.Error as error:
         # A connection that breaks shows in many ways; what the server itself says has a code.
@@ -123,7 +124,7 @@ def session(config: Config, role: Role, password: str | None = None) -> Iterator
         cause = one_line(str(error))
         raise DatabaseUnreachableError(
             f"the database {database.name} at {database.host}:{database.port} failed in the "
-            f"middle of the work: {cause}. Nothing is half done; see to PostgreSQL there "
+            f"middle of the work: {cause}. Nothing is half done; check PostgreSQL there "
             f"(systemctl status postgresql, journalctl -u postgresql, df), then run this again"
         ) from error
     finally:

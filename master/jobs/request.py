@@ -85,7 +85,7 @@ def _build(
         for rule in rules:
             if rule.names(candidate.version_id, target):
                 raise CannotBuildError(
-                    f"{what} is not built by a skip rule ({rule.reason}): remove it first"
+                    f"{what} is kept back by a skip rule ({rule.reason}): remove it first"
                 )
         job = jobs.get((candidate.version_id, target.target_id))
         is_built = job is not None and job.state == "built" and not job.is_outdated

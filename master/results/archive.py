@@ -81,7 +81,7 @@ def _check_directory(file: BinaryIO, size_bytes: int) -> None:
         raise WheelRefusedError("its zip is in the zip64 format")
     size, offset = _END.unpack(tail[-_END.size :])[5:7]
     if offset + size != end:
-        raise WheelRefusedError("its zip has data before or behind the central directory")
+        raise WheelRefusedError("its zip has data before or after the central directory")
     if size > MAX_DIRECTORY_BYTES:
         raise WheelRefusedError(
             f"its central directory has {size} bytes, and may have {MAX_DIRECTORY_BYTES}"
@@ -94,7 +94,7 @@ def _check_directory(file: BinaryIO, size_bytes: int) -> None:
 
 def _check_names(names: list[str]) -> None:
     if len(set(names)) != len(names):
-        raise WheelRefusedError("its zip has two entries of one name")
+        raise WheelRefusedError("its zip has two entries with the same name")
     for name in names:
         parts = name.removesuffix("/").split("/")
         unsafe = any(part in {"", ".", ".."} for part in parts) or ":" in parts[0]
@@ -108,14 +108,14 @@ def _check_names(names: list[str]) -> None:
     for path, following in pairwise(paths):
         if not path.endswith("\0") and following.startswith(path + "\0"):
             name = path.replace("\0", "/")
-            raise WheelRefusedError(f"{_shown(name)} is a file and a folder")
+            raise WheelRefusedError(f"{_shown(name)} is both a file and a folder")
 
 
 def _check_sizes(entries: list[ZipInfo], size_bytes: int) -> None:
     total = sum(entry.file_size for entry in entries)
     allowed = min(MAX_TOTAL_BYTES, max(FREE_BYTES, MAX_RATIO * size_bytes))
     if total > allowed:
-        raise WheelRefusedError(f"it would unpack to {total} bytes, and may to {allowed}")
+        raise WheelRefusedError(f"it would unpack to {total} bytes, and may unpack to {allowed}")
     # Entries that share their bytes could be read for years without unpacking to anything.
     if sum(entry.compress_size for entry in entries) > size_bytes:
         raise WheelRefusedError("its zip has data that belongs to two entries")

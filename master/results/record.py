@@ -243,7 +243,7 @@ class Recorder:
         return filename
 
     def _serves_older(self, target: Target, wheel: verify.Wheel) -> bool:
-        """Return whether an older release's pip would take it, too (abi3), without its C library.
+        """Return whether an older release's pip, with its older C library, takes it, too (abi3).
 
         Those that the farm builds for no longer count: they keep their wheels, and their users.
         """

@@ -266,7 +266,7 @@ def _check_metadata(data: bytes, expected: Expected) -> dict[str, list[str]]:
     for field in ("name", "version", "metadata-version", "requires-python"):
         values = headers.get(field, [])
         if len(values) > 1 or "\N{REPLACEMENT CHARACTER}" in "".join(values):
-            raise WheelRefusedError(f"its METADATA has {field} twice or in no readable way")
+            raise WheelRefusedError(f"its METADATA has {field} twice, or not readably")
     name, version = (headers.get(field, [""])[0] for field in ("name", "version"))
     if not _same(name, version, expected):
         raise WheelRefusedError(
@@ -293,7 +293,7 @@ def _headers(data: bytes) -> dict[str, list[str]]:
 def _wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> Message:
     message: Message = BytesParser().parsebytes(data, headersonly=True)
     if str(message.get("Wheel-Version", "")).strip().split(".")[0] != "1":
-        raise WheelRefusedError("its WHEEL isn't of the format 1")
+        raise WheelRefusedError("its WHEEL isn't in version 1 of the format")
     said_tags = [str(tag).strip() for tag in message.get_all("Tag", [])]
     whole = (text for text in said_tags if text.count("-") == 2)
     said: set[Tag] = set()
@@ -303,7 +303,7 @@ def _wheel_file(data: bytes, build: BuildTag, tags: frozenset[Tag]) -> Message:
             break
     if said != tags:
         raise WheelRefusedError(
-            f"its WHEEL has the tags {_shown(frozenset(said))}, its name others"
+            f"its WHEEL has the tags {_shown(frozenset(said))}, and its name others"
         )
     number = "".join(map(str, build))
     if str(message.get("Build", "")).strip() != number:
@@ -316,7 +316,7 @@ def _record(archive: Archive, path: str) -> dict[str, tuple[str, str]]:
     record: dict[str, tuple[str, str]] = {}
     for row in _rows(archive.read(path, MAX_RECORD_BYTES)):
         if len(row) != 3 or row[0] in record:
-            raise WheelRefusedError(f"its RECORD has a wrong or double line for {row[0][:100]!a}")
+            raise WheelRefusedError(f"its RECORD has a bad or duplicate line for {row[0][:100]!a}")
         # Asked here, so that no more is kept than the archive has entries.
         if row[0] not in archive.files:
             raise WheelRefusedError(f"its RECORD has {row[0][:100]!a}, which isn't there")
@@ -340,7 +340,7 @@ def _rows(data: bytes) -> Iterator[list[str]]:
             if line.strip("\r\n"):
                 yield from csv.reader([line], strict=True)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise WheelRefusedError("its RECORD is no CSV file in UTF-8") from error
+        raise WheelRefusedError("its RECORD is not a CSV file in UTF-8") from error
 
 
 def _is_native(archive: Archive, path: str) -> bool:

@@ -117,7 +117,7 @@ def render(conn: connection, config: Config, *, check: bool = False) -> Rendered
         way_out = (
             f"Make room there (df -h {config.state_dir})"
             if full
-            else "See to its owner, its modes and its disk (dmesg)"
+            else "Check its owner, its modes and its disk (dmesg)"
         )
         raise UnwritableError(
             f"the site can't be written under {config.state_dir}: {error.strerror}"
@@ -130,7 +130,7 @@ def _check_database(cursor: Any, config: Config) -> None:
     # No role may delete a file's row, so this one never was the site's.
     if not queries.knows_wheels(cursor) and any(site.glob("files/*/*.whl")):
         raise EmptyDatabaseError(
-            f"the database on {config.database.host} knows no wheel, and {site} has some: restore"
+            f"the database on {config.database.host} knows no wheels, and {site} has some: restore"
             f" it from its backup. To start over without them, empty {site} and {config.store}"
         )
 

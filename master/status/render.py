@@ -247,7 +247,7 @@ def status(info: Info) -> list[str]:
         *(
             table([("builder", "target", "state"), *builders])
             if builders
-            else ["No builders: ansible-playbook site.yml makes those of the inventory"]
+            else ["No builders: ansible-playbook site.yml adds those of the inventory"]
         ),
         "",
         *table(happened),

@@ -191,7 +191,7 @@ def _check_that_it_is_news(cursor: Cursor, upstream: UpstreamProject) -> None:
         raise OddProjectError(
             f"the index answers for {upstream.name} with an older page than before (serial "
             f"{upstream.serial}, and {known.serial} was seen): a cache on the way is behind. The "
-            f"farm keeps what it knows, and the next sync tries again. If the index itself was set "
+            f"farm keeps what it knows, and the next sync tries again. If the index was rolled "
             f"back, run ansible-playbook playbooks/sync.yml -e sync_accept_losses=true"
         )
     if upstream.is_final:
@@ -201,8 +201,9 @@ def _check_that_it_is_news(cursor: Cursor, upstream: UpstreamProject) -> None:
     if is_empty and upstream.ignored:
         raise OddProjectError(
             f"nothing that the index lists of {upstream.name} can be used "
-            f"({len(upstream.ignored)} versions and files, as {one_line(upstream.ignored[0])}): "
-            f"the farm keeps what it has. See its page on the index; the next sync tries again"
+            f"({len(upstream.ignored)} versions and files, such as "
+            f"{one_line(upstream.ignored[0])}): the farm keeps what it has. See its page on the "
+            f"index; the next sync tries again"
         )
     if is_empty and known.empty_since is None:
         raise EmptyPageError(

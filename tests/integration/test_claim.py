@@ -256,5 +256,5 @@ def test_others_in_the_way_are_told_as_that(nine: Farm) -> None:
 
     with nine.connect("owner") as holder, holder.cursor() as cursor:
         cursor.execute("LOCK TABLE builders IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(db.BusyError, match="others held what this needs"):
+        with pytest.raises(db.BusyError, match="others kept what this needs"):
             try_to_claim()

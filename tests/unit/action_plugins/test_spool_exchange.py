@@ -119,7 +119,7 @@ def test_a_round_survives_any_answer(tmp_path: Path) -> None:
     task = "Hand over jobs, and ask what is finished"
     assert f"no_report: {task}: its answer has no report" in said
     assert any(f"deep: {task}: a list is not a valid job key" in line for line in said)
-    assert any(f"large: {task}: it answered 10" in line for line in said)
+    assert any(f"large: {task}: its answer has 10" in line for line in said)
     assert "pi1: job 'a-3-1' can't be used" in said
 
 
@@ -149,7 +149,7 @@ def test_what_a_pi_says_carries_no_instructions_to_ansible() -> None:
     ("answer", "why"),
     [
         ({"failed": True, "msg": "no\nspool"}, "no spool"),
-        ({"failed": 1, "msg": {}}, "it failed, and says no reason"),
+        ({"failed": 1, "msg": {}}, "it failed, and gave no reason"),
         ({"report": []}, "its answer has no report"),
         ({"report": {**REPORT, "queued": [b"x"]}}, "a bytes is not a valid job key"),
         ({"report": {}}, "queued is not a list of at most 1000"),

@@ -123,7 +123,7 @@ def test_an_sdist_comes_whole(tls: Path, upstream: str, tmp_path: Path) -> None:
         assert path.read_bytes() == BODY
 
 
-OTHER = "is another file than the index promised: "
+OTHER = "is not the file that the index promised: "
 
 
 @pytest.mark.parametrize(

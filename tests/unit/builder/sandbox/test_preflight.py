@@ -156,7 +156,7 @@ def test_a_pi_that_can_not_build_at_all_is_told_the_cure(
 
 def test_a_pi_waits_for_its_time_server_and_says_so(pi: Pi, tmp_path: Path) -> None:
     (tmp_path / "timesync").mkdir()
-    says = "the clock isn't set yet: waits up to 5 min"
+    says = "the clock isn't set yet: waiting up to 5 min"
     assert says in (pi.preflight.refusal() or "")
     pi.now += 299
     assert says in (pi.preflight.refusal() or "")
@@ -177,7 +177,7 @@ def test_a_pi_that_no_time_server_answers_goes_on_and_says_so(
     assert pi.preflight.refusal() is None
     assert pi.preflight.refusal() is None
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
-        "no time server has set the clock: goes on with the time that it has"
+        "no time server has set the clock: going on with the time that it has"
     ]
 
 
@@ -193,7 +193,7 @@ def test_the_service_clears_leftovers_and_says_when_it_takes_jobs(pi: Pi) -> Non
     service = serve.Service(pi.config, units)
     service.start()
     assert units.calls == ["remove bookworm-9-1"]
-    assert "proves itself" in (status.read(pi.config.status_path) or "")
+    assert "is making its trial build" in (status.read(pi.config.status_path) or "")
     assert service.step() == serve.IDLE_S
     assert status.read(pi.config.status_path) is None
 

@@ -74,7 +74,7 @@ NOT_ITSELF = {
                 "demo-1.0.dist-info/METADATA": b"Name: demo\nVersion: 1.0\nRequires-Python: \xff\n"
             }
         ),
-        "METADATA has requires-python twice or in no readable way",
+        "METADATA has requires-python twice, or not readably",
     ),
     "with other tags in WHEEL": (
         Forge(wheel_file="Wheel-Version: 1.0\nTag: py3-none-any\n"),
@@ -86,7 +86,7 @@ NOT_ITSELF = {
     ),
     "of a format to come": (
         Forge(wheel_file="Wheel-Version: 2.0\nTag: cp311-cp311-linux_armv7l\n"),
-        "isn't of the format 1",
+        "isn't in version 1 of the format",
     ),
     "with a .dist-info of another project": (
         Forge(info="other-1.0.dist-info"),
@@ -107,7 +107,7 @@ NOT_ITSELF = {
     ),
     "with two lines in RECORD for one file": (
         Forge(record=lambda text: text + text),
-        "wrong or double line",
+        "bad or duplicate line",
     ),
     "with a wrong hash in RECORD": (
         Forge(record=lambda text: text.replace(digest(b""), digest(b"other"))),
@@ -133,7 +133,7 @@ NOT_ITSELF = {
         Forge(record=lambda text: text.replace(digest(b""), digest(b"") + "=" * 5000)),
         "RECORD has a line that is too long",
     ),
-    "with a RECORD that is no text": (Forge(record=lambda text: text + '"\n'), "no CSV"),
+    "with a RECORD that is no text": (Forge(record=lambda text: text + '"\n'), "not a CSV"),
     "with a library for a PC": (
         Forge(files={"demo/_c.so": elf(bits=64, machine=62, flags=0)}),
         "'demo/_c.so' is for EM_X86_64 with 64 bits",
