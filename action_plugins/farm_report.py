@@ -21,7 +21,7 @@ description:
   - Prints the text of M(farm_info), and returns all that it returns.
   - With O(follow), prints progress until the run is built and published, then its summary.
   - Give it C(delegate_to) the master; it is where the state is read.
-  - It says first that Ctrl-C ends the following only. The farm goes on building.
+  - It prints first that Ctrl-C ends the following only. The farm goes on building.
 extends_documentation_fragment:
   - master
   - master.run
@@ -38,7 +38,7 @@ options:
     type: bool
     default: false
   interval_s:
-    description: Seconds between two looks at the farm.
+    description: Seconds between two readings of the farm's state.
     type: float
     default: 5
   patience_s:
@@ -63,7 +63,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run:
-  description: How the run ended, as M(farm_info) says it.
+  description: How the run ended, as M(farm_info) returns it.
   type: dict
   returned: always
 """
@@ -77,7 +77,7 @@ REPEAT_AFTER_S = 60.0
 # Said before: on Ctrl-C Ansible ends its workers, in one of which this runs, with no last word.
 FOLLOWING = (
     "Following; Ctrl-C ends this only, and the farm goes on building and publishing."
-    " ansible-playbook playbooks/status.yml shows how far it is."
+    " ansible-playbook playbooks/status.yml shows how far it has come."
 )
 
 display = Display()

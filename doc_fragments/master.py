@@ -16,7 +16,7 @@ options:
     default: /etc/wheelyard/master.json
 attributes:
   check_mode:
-    description: Whether it can tell what it would do without doing it.
+    description: Whether it can report what it would do without doing it.
     support: full
   diff_mode:
     description: Whether it shows what changes.
@@ -33,7 +33,7 @@ options:
     choices: [status, progress, summary, ignored]
     default: status
   since:
-    description: When the run began, ISO 8601 with its time zone. Without it there is no RV(run).
+    description: When the run began, ISO 8601 with its time zone. Without it RV(run) isn't returned.
     type: str
   targets:
     description: Only these targets. All without it.

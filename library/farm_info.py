@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: farm_info
-short_description: Tell what the farm is doing
+short_description: Report what the farm is doing
 description:
   - Reads queue, builders and the state of one run from the database, on the master.
   - The work is in C(master/status/read.py) and C(master/status/render.py).
@@ -70,8 +70,8 @@ is_syncing:
   returned: always
 ignored:
   description: >-
-    For each project of whose page on the index something can't be used, how much, and the first
-    few with the reason.
+    For each project with versions or files on the index that can't be used, how many, and the
+    first few with the reason.
   type: list
   elements: dict
   returned: when O(view=ignored), else empty

@@ -15,9 +15,9 @@ description:
 extends_documentation_fragment: master
 attributes:
   check_mode:
-    details: Says what would be queued.
+    details: Reports what would be queued.
   diff_mode:
-    details: RV(queued) says it.
+    details: RV(queued) shows it.
   idempotent:
     support: full
     description: What is queued or built is left alone.

@@ -1,11 +1,11 @@
 #!/usr/bin/python
-"""Ansible module: learn what the index has of some projects, and queue what is new."""
+"""Ansible module: read what the index has of some projects, and queue what is new."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pypi_sync
-short_description: Learn what the index has released, and queue it
+short_description: Read what the index has released, and queue it
 description:
   - Reads each project's page of the package index (PEP 691, PEP 503), stores its versions and
     files, and queues those that the targets want. Each project is one transaction.
@@ -17,9 +17,9 @@ description:
 extends_documentation_fragment: master
 attributes:
   check_mode:
-    details: Reads the index, and says what would be new.
+    details: Reads the index, and reports what would be new.
   diff_mode:
-    details: The counts say it.
+    details: The counts show it.
   idempotent:
     support: full
     description: What is known already changes nothing.
@@ -27,8 +27,8 @@ options:
   projects:
     description:
       - Names of the projects. Those of the settings without it, and only those are then followed.
-      - A project named here stays followed or not as it is; a new one isn't followed. One that
-        isn't gets no jobs by this.
+      - Naming a project here doesn't change whether it is followed; a new one isn't. One that
+        isn't followed gets no jobs by this.
     type: list
     elements: str
   packages:
@@ -53,7 +53,7 @@ EXAMPLES = r"""
 - name: Sync with PyPI
   pypi_sync:
 
-- name: Look into one project, and queue nothing
+- name: Read one project, and queue nothing
   pypi_sync:
     projects:
       - spidev
@@ -87,7 +87,7 @@ ignored:
   type: int
   returned: success
 lost:
-  description: How many versions that the farm had are offered no longer.
+  description: How many versions that the farm had are no longer offered.
   type: int
   returned: success
 dropped:
@@ -106,7 +106,7 @@ pages:
   returned: success, and empty unless in check mode
 errors:
   description: >-
-    What went wrong, ten lines at most. Projects of which it doesn't speak are synced all the same.
+    What went wrong, ten lines at most. Projects that aren't named there are synced all the same.
   type: list
   elements: str
   returned: always

@@ -13,9 +13,9 @@ description:
 extends_documentation_fragment: master
 attributes:
   check_mode:
-    details: Says what would be handed out.
+    details: Reports what would be handed out.
   diff_mode:
-    details: RV(handouts) says it.
+    details: RV(handouts) shows it.
   idempotent:
     support: full
     description: A spool that is full gets no more.
@@ -55,7 +55,7 @@ stale:
   type: bool
   returned: always
 left_out:
-  description: Which builders get nothing, when their target isn't known on the master.
+  description: Which builders get nothing, as their target isn't known on the master.
   type: str
   returned: always
 paused:

@@ -13,9 +13,9 @@ description:
 extends_documentation_fragment: master
 attributes:
   check_mode:
-    details: Says which results would be recorded, without a look into them.
+    details: Reports which results would be recorded, without verifying them.
   diff_mode:
-    details: RV(recorded) says it.
+    details: RV(recorded) shows it.
   idempotent:
     support: full
     description: A result is recorded once.
