@@ -23,7 +23,7 @@ help:
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
 	@echo "make bench      measure what the machinery costs, on the fleet of make demo; bench-database needs no fleet"
 	@echo "make clean      remove the virtual fleets and the Python environment; distclean: the cached images too"
-	@echo "make docs       write the roles' READMEs and docs/settings.md anew, from the argument specs"
+	@echo "make docs       generate the roles' READMEs and docs/settings.md from the argument specs"
 	@echo "make lock       lock the newest versions of what requirements/*.in name"
 
 # --- The demo ---------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ integration: venv
 SEED ?= 1
 MINUTES ?= 60
 
-# Each run is told by the command that repeats it; a test that fails tells its own, too.
+# Prints for each run the command that repeats it; a test that fails prints its own, too.
 .PHONY: soak
 soak: venv
 	@tools/debian-packages postgresql
@@ -150,7 +150,7 @@ bench-database: venv
 	@tools/debian-packages postgresql
 	python -m tests.bench.database
 
-# --- Away with it -----------------------------------------------------------------------------------------------------
+# --- Cleaning up ------------------------------------------------------------------------------------------------------
 
 .PHONY: clean
 clean:

@@ -52,8 +52,8 @@ def check_debian() -> Lack | None:
     if codename in RELEASES and shutil.which("apt-get"):
         return None
     return Lack(
-        f"this is {codename or 'no Debian'}, not Debian 12 (bookworm) or 13 (trixie)",
-        "run it in a Debian 12 or 13 machine, a virtual one will do",
+        f"this is {codename or 'another system'}, not Debian 12 (bookworm) or 13 (trixie)",
+        "run it on a Debian 12 or 13 machine; a virtual one will do",
     )
 
 
@@ -96,7 +96,7 @@ def room(path: Path, gib: int) -> Lack | None:
         return None
     return Lack(
         f"{path} has {free / GIB:.1f} GiB free, and {gib} are needed",
-        f"remove something, see du -xh --max-depth=2 {path} | sort -h | tail",
+        f"remove something: see du -xh --max-depth=2 {path} | sort -h | tail",
     )
 
 
@@ -123,7 +123,7 @@ def check_memory(meminfo: Path = Path("/proc/meminfo")) -> Lack | None:
         return None
     return Lack(
         f"{available / GIB:.1f} GiB of memory are available, and {gib} are needed",
-        "stop what uses it, see ps -eo rss,args --sort=-rss | head",
+        "stop what uses it: see ps -eo rss,args --sort=-rss | head",
     )
 
 
@@ -201,7 +201,7 @@ def report(lacks: list[Lack]) -> str:
     """Return the lines that say what is missing and how to cure it."""
     if not lacks:
         return "Nothing is missing that can't be installed.\n"
-    lines = [f"The virtual fleet can't run here yet, {len(lacks)} of the things it needs lack:"]
+    lines = [f"The virtual fleet can't run here yet: it lacks {len(lacks)} of the things it needs:"]
     for lack in lacks:
         lines += [f"  - {lack.what}", f"      cure: {lack.cure}"]
     return "\n".join(lines) + "\n"
