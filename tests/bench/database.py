@@ -29,7 +29,8 @@ from master.site import publish
 from master.site.tree import PROJECT_FOLDERS
 from master.status import due, read
 from tests.support.cluster import ROLES, Cluster
-from tests.support.farm import START, Farm, make_config
+from tests.support.farm import Farm, make_config
+from tests.support.rows import START
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
 SIZES = (100_000, 4_000_000)

@@ -58,9 +58,11 @@ def config(cluster: Cluster, tmp_path: Path) -> Iterator[Config]:
 
 
 @pytest.fixture
-def farm(cluster: Cluster, config: Config) -> Farm:
-    """Return a farm that builds for bookworm and trixie, and has nothing to do."""
-    return Farm(cluster, config)
+def farm(cluster: Cluster, config: Config) -> Iterator[Farm]:
+    """Yield a farm that builds for bookworm and trixie, and has nothing to do."""
+    farm = Farm(cluster, config)
+    yield farm
+    farm.disconnect()
 
 
 @pytest.fixture

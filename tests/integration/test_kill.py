@@ -166,6 +166,7 @@ def test_postgres_is_killed_at_any_moment(
         else:
             cluster.kill()
         cluster.start()
+        farm.disconnect()
         if dry.is_set():
             dry.clear()
             work.add()

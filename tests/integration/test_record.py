@@ -12,7 +12,8 @@ import pytest
 
 from protocol import VERSION
 from protocol.result import MAX_LOG_BYTES
-from tests.support.farm import START, Farm, said
+from tests.support.farm import Farm, said
+from tests.support.rows import START
 from tests.support.wheels import Forge, elf, unpacked
 
 NEVER = {"started_at": "9999-12-31T23:59:59Z", "finished_at": "0001-01-01T00:00:00"}

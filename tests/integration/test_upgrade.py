@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from master.database import connection as db
 from master.database import migrate
 from master.jobs import reasons
 from tests.support.cluster import Cluster
+from tests.support.rows import Rows
 
 OLD = ("0001", "0002", "0003", "0004", "0005")
 """The migrations of the farm before."""
@@ -54,8 +54,8 @@ SELECT version_id, target_id, upstream_file_id FROM upstream_files, targets;
 @pytest.fixture
 def before(
     cluster: Cluster, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Config:
-    """Return a database as the schema was before, with a job of each kind."""
+) -> Iterator[Rows]:
+    """Yield a database as the schema was before, with a job of each kind."""
     name = config.database.name
     cluster.execute(
         f"DROP DATABASE {name} WITH (FORCE)", f"CREATE DATABASE {name} OWNER wheelyard_owner"
@@ -67,7 +67,8 @@ def before(
     with monkeypatch.context() as patch, db.session(config, "owner") as conn:
         patch.setattr(migrate, "SCHEMA", tmp_path / "schema")
         assert len(migrate.migrate(conn, config, None)) == len(OLD)
-    run = partial(_run, cluster, config)
+    farm = Rows(cluster, config)
+    run = farm.rows
     run(ROWS)
     build = (
         "INSERT INTO builds (job_id, attempt, builder_id, status, reason, finished_at)"
@@ -100,28 +101,19 @@ def before(
         " builder_id = (SELECT builder_id FROM builders) WHERE job_id = %s",
         next(ids),
     )
-    return config
-
-
-def _run(cluster: Cluster, config: Config, statement: str, *values: Any) -> list[Any]:
-    conn = cluster.connect(config.database.name)
-    try:
-        with conn, conn.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            return list(cursor.fetchall()) if cursor.description else []
-    finally:
-        conn.close()
+    yield farm
+    farm.disconnect()
 
 
 def test_an_upgrade_gives_what_has_ended_its_code_and_counts_what_there_is(
-    cluster: Cluster, before: Config
+    before: Rows,
 ) -> None:
-    with db.session(before, "owner") as conn:
-        migrate.migrate(conn, before, None)
+    with db.session(before.config, "owner") as conn:
+        migrate.migrate(conn, before.config, None)
         assert reasons.register(conn, check=True) == sorted(reasons.WORDS)
         reasons.register(conn, check=False)
         assert reasons.register(conn, check=False) == []
-    run = partial(_run, cluster, before)
+    run = before.rows
     jobs = run("SELECT state, reason, reason_code, covered_by FROM jobs WHERE reason IS NOT NULL")
     covered = f"covered by {WHEEL}"
     assert sorted(jobs, key=str) == sorted(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ from master.upstream.model import UpstreamFile, UpstreamProject, UpstreamVersion
 from master.upstream.project import Synced
 from protocol import VERSION
 from tests.support.cluster import Cluster
+from tests.support.rows import START, Rows
 from tests.support.wheels import BOOKWORM, TRIXIE, Forge
 
 Sync = Callable[..., dict[str, Synced]]
-START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TWO = {"pi1": "bookworm", "pi2": "bookworm"}
 """Two builders, and what they build for."""
 
@@ -87,13 +87,11 @@ def _settings(host: str, database: str, state_dir: Path) -> dict[str, Any]:
     }
 
 
-class Farm:
+class Farm(Rows):
     facts: Sequence[Target] = (BOOKWORM, TRIXIE)
 
     def __init__(self, cluster: Cluster, config: Config) -> None:
-        self.cluster = cluster
-        self.config = config
-        self.now = START
+        super().__init__(cluster, config)
         with self.connect("owner") as conn:
             registry.register(conn, [asdict(target) for target in self.facts], check=False)
         self.targets = self._active()
@@ -110,19 +108,6 @@ class Farm:
     def later(self, **duration: float) -> datetime:
         self.now += timedelta(**duration)
         return self.now
-
-    def rows(self, statement: str, *values: Any) -> list[Any]:
-        """Return what a statement gives the superuser, who sees and may do everything."""
-        conn = self.cluster.connect(self.config.database.name)
-        try:
-            with conn, conn.cursor() as cursor:
-                cursor.execute(statement, values or None)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            conn.close()
-
-    def value(self, statement: str, *values: Any) -> Any:
-        return self.rows(statement, *values)[0][0]
 
     def sync(
         self,

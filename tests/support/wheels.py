@@ -63,8 +63,13 @@ class Forge:
         build = f"-{self.build}" if self.build else ""
         return f"{self.project.replace('-', '_')}-{self.version}{build}-{self.tag}.whl"
 
+    @property
+    def folder(self) -> str:
+        """Of its metadata."""
+        return self.info or f"{self.project.replace('-', '_')}-{self.version}.dist-info"
+
     def contents(self) -> dict[str, bytes]:
-        info = self.info or f"{self.project.replace('-', '_')}-{self.version}.dist-info"
+        info = self.folder
         metadata = self.metadata or (
             f"Metadata-Version: 2.1\nName: {self.project}\nVersion: {self.version}\n"
             "Requires-Python: >=3.9\nRequires-Dist: Some.Thing>=1\n"

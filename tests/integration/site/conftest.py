@@ -1,4 +1,4 @@
-"""A farm with real wheels, and a folder that stands for the web host."""
+"""A connection as the site has it, and a folder that stands for the web host."""
 
 from __future__ import annotations
 
@@ -8,22 +8,12 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import connection
 
-from master.config import Config
 from master.database import connection as db
-from tests.support.cluster import Cluster
-from tests.support.site import SiteFarm
+from tests.support.farm import Farm
 
 
 @pytest.fixture
-def farm(cluster: Cluster, config: Config) -> SiteFarm:
-    farm = SiteFarm(cluster, config)
-    farm.target("bookworm", "3.11")
-    farm.target("trixie", "3.13")
-    return farm
-
-
-@pytest.fixture
-def conn(farm: SiteFarm) -> Iterator[connection]:
+def conn(farm: Farm) -> Iterator[connection]:
     conn = db.connect(farm.config, "site")
     yield conn
     conn.close()

@@ -14,9 +14,8 @@ from ansible.module_utils.testing import patch_module_args
 
 from library import site_render
 from master.config import Config
-from tests.support.cluster import Cluster
-from tests.support.farm import settings
-from tests.support.site import ONE, SiteFarm
+from tests.support.farm import Farm, settings
+from tests.support.site import ONE
 
 Run = Callable[..., dict[str, Any]]
 
@@ -40,8 +39,7 @@ def run(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> R
 
 
 @pytest.fixture
-def farm(cluster: Cluster, config: Config) -> SiteFarm:
-    farm = SiteFarm(cluster, config)
+def farm(farm: Farm) -> Farm:
     farm.built(ONE)
     return farm
 
@@ -84,13 +82,13 @@ def test_everything_can_be_had_again(run: Run) -> None:
 
 
 def test_a_wheel_that_the_store_lost_is_warned_of(
-    run: Run, farm: SiteFarm, monkeypatch: pytest.MonkeyPatch
+    run: Run, farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warnings: list[str] = []
     monkeypatch.setattr(AnsibleModule, "warn", lambda _, text: warnings.append(text))
     run()
     run(state="published")
-    farm.project("one")
+    farm.dirty("one")
     (farm.config.store / "one" / ONE).unlink()
     result = run()
     assert not result["changed"]
@@ -98,10 +96,10 @@ def test_a_wheel_that_the_store_lost_is_warned_of(
     assert warnings == result["errors"]
 
 
-def test_a_failure_is_kept_for_who_asks(run: Run, farm: SiteFarm) -> None:
+def test_a_failure_is_kept_for_who_asks(run: Run, farm: Farm) -> None:
     assert run(state="failed", error="no route to host")["changed"]
     query = "SELECT value FROM sync_state WHERE key = 'last_publish_error'"
-    assert farm.query(query) == "no route to host"
+    assert farm.value(query) == "no route to host"
     assert "error" in run(state="failed")["msg"]
 
 
@@ -112,7 +110,7 @@ def test_a_master_that_is_not_there_is_named(run: Run, monkeypatch: pytest.Monke
     assert "site.yml" in run()["msg"]
 
 
-def test_a_database_that_does_not_answer_is_named(run: Run, farm: SiteFarm, tmp_path: Path) -> None:
+def test_a_database_that_does_not_answer_is_named(run: Run, farm: Farm, tmp_path: Path) -> None:
     path = tmp_path / "master.json"
     path.write_text(path.read_text().replace(farm.config.database.host, "/nowhere"))
     message = run()["msg"]

@@ -8,11 +8,12 @@ from pathlib import Path
 from psycopg2.extensions import connection
 
 from master.site import publish
-from tests.support.site import INDEX, ONE, TWO, SiteFarm, carry, files, names, publish_all
+from tests.support.farm import Farm
+from tests.support.site import INDEX, ONE, TWO, carry, files, names, publish_all
 
 
 def test_everything_that_is_new_reaches_the_web_host(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     build = farm.built(ONE, apt=("liblzo2-2",))
     failed = farm.failed("two", "2.0", "error: no such file")
@@ -36,9 +37,7 @@ def test_everything_that_is_new_reaches_the_web_host(
     assert (web / "project/one/log").stat().st_mode & 0o777 == 0o755
 
 
-def test_nothing_is_done_when_nothing_has_changed(
-    farm: SiteFarm, conn: connection, web: Path
-) -> None:
+def test_nothing_is_done_when_nothing_has_changed(farm: Farm, conn: connection, web: Path) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
     assert publish.stale_projects(conn, farm.config) == []
@@ -46,7 +45,7 @@ def test_nothing_is_done_when_nothing_has_changed(
     assert publish.mark_published(conn, farm.config) == 0
 
 
-def test_only_what_changed_is_carried(farm: SiteFarm, conn: connection, web: Path) -> None:
+def test_only_what_changed_is_carried(farm: Farm, conn: connection, web: Path) -> None:
     farm.built(ONE)
     farm.built(TWO)
     publish_all(conn, farm.config, web)
@@ -64,31 +63,32 @@ def test_only_what_changed_is_carried(farm: SiteFarm, conn: connection, web: Pat
 
 
 def test_an_unchanged_project_is_rendered_to_the_same_bytes(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE, apt=("b", "a"))
     farm.failed("one", "2.0", "no")
     publish_all(conn, farm.config, web)
-    farm.project("one")
+    farm.dirty("one")
     assert names(publish_all(conn, farm.config, web)) == set()
 
 
 def test_what_changes_while_pages_are_carried_stays_stale(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     farm.built(TWO)
     rendered = publish.render(conn, farm.config)
-    farm.project("one")
+    farm.dirty("one")
     carry(farm.config, web, rendered.lists)
     assert publish.mark_published(conn, farm.config) == 1
     assert publish.stale_projects(conn, farm.config) == ["one"]
 
 
 def test_a_project_without_a_wheel_has_a_page_and_no_index(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.job("new", "1.0")
+    farm.dirty("new")
     publish_all(conn, farm.config, web)
     assert (web / "project/new/index.html").exists()
     assert not (web / "simple/new").exists()
@@ -96,7 +96,7 @@ def test_a_project_without_a_wheel_has_a_page_and_no_index(
 
 
 def test_a_wheel_that_the_store_lost_holds_up_no_other_project(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     farm.built(TWO)
@@ -112,7 +112,7 @@ def test_a_wheel_that_the_store_lost_holds_up_no_other_project(
     assert publish.render(conn, farm.config).lists == {}
 
 
-def test_a_new_web_host_gets_everything(farm: SiteFarm, conn: connection, web: Path) -> None:
+def test_a_new_web_host_gets_everything(farm: Farm, conn: connection, web: Path) -> None:
     farm.built(ONE)
     farm.built(TWO)
     publish_all(conn, farm.config, web)
@@ -124,19 +124,19 @@ def test_a_new_web_host_gets_everything(farm: SiteFarm, conn: connection, web: P
     assert files(web) == before
 
 
-def test_when_the_site_was_published_is_noted(farm: SiteFarm, conn: connection, web: Path) -> None:
+def test_when_the_site_was_published_is_noted(farm: Farm, conn: connection, web: Path) -> None:
     farm.built(ONE)
     publish.note_failure(conn, "no route to host")
     publish_all(conn, farm.config, web)
-    good = farm.query("SELECT updated_at FROM sync_state WHERE key = 'last_publish'")
-    bad = farm.query("SELECT updated_at FROM sync_state WHERE key = 'last_publish_error'")
+    good = farm.value("SELECT updated_at FROM sync_state WHERE key = 'last_publish'")
+    bad = farm.value("SELECT updated_at FROM sync_state WHERE key = 'last_publish_error'")
     assert good > bad
 
 
-def test_that_publishing_is_under_way_is_noted(farm: SiteFarm, conn: connection) -> None:
+def test_that_publishing_is_under_way_is_noted(farm: Farm, conn: connection) -> None:
     began = "SELECT count(*) FROM sync_state WHERE key = 'publish_began'"
     publish.render(conn, farm.config)
-    assert farm.query(began) == 0
+    assert farm.value(began) == 0
     farm.built(ONE)
     publish.render(conn, farm.config)
-    assert farm.query(began) == 1
+    assert farm.value(began) == 1

@@ -10,19 +10,20 @@ import pytest
 from psycopg2.extensions import connection
 
 from master.site import publish, queries, simple, tree
-from tests.support.site import ONE, TWO, SiteFarm, carry, files, publish_all
+from tests.support.farm import Farm
+from tests.support.site import ONE, TWO, carry, files, publish_all
 
 
 @pytest.mark.parametrize("kinds", [(), ("files",), ("files", "pages"), publish.LISTS])
 def test_a_run_that_died_anywhere_is_done_again_by_the_next(
-    farm: SiteFarm, conn: connection, web: Path, kinds: tuple[str, ...]
+    farm: Farm, conn: connection, web: Path, kinds: tuple[str, ...]
 ) -> None:
     farm.built(ONE)
     farm.built(TWO)
     publish_all(conn, farm.config, web)
     farm.built("two-2.1-py3-none-any.whl")
-    farm.query("UPDATE versions SET present = false WHERE version = '1.0'")
-    farm.project("one")
+    farm.rows("UPDATE versions SET present = false WHERE version = '1.0'")
+    farm.dirty("one")
     rendered = publish.render(conn, farm.config)
     if kinds:
         carry(farm.config, web, rendered.lists, *kinds)
@@ -35,12 +36,12 @@ def test_a_run_that_died_anywhere_is_done_again_by_the_next(
 
 
 def test_a_run_that_died_between_list_and_removal_removes_all_the_same(
-    farm: SiteFarm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
-    farm.query("UPDATE versions SET present = false")
-    farm.project("one")
+    farm.rows("UPDATE versions SET present = false")
+    farm.dirty("one")
     with monkeypatch.context() as patch:
 
         def killed(*_: Any) -> None:
@@ -55,28 +56,28 @@ def test_a_run_that_died_between_list_and_removal_removes_all_the_same(
 
 
 def test_what_came_back_before_it_was_deleted_there_is_not_deleted(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
     before = files(web)
-    farm.query("UPDATE versions SET present = false")
-    farm.project("one")
+    farm.rows("UPDATE versions SET present = false")
+    farm.dirty("one")
     publish.render(conn, farm.config)
     # Killed before anything was carried; meanwhile the version is there again.
-    farm.query("UPDATE versions SET present = true")
-    farm.project("one")
+    farm.rows("UPDATE versions SET present = true")
+    farm.dirty("one")
     publish_all(conn, farm.config, web)
     assert files(web) == before
 
 
 def test_what_was_not_deleted_there_yet_is_not_forgotten_when_its_folder_comes_back(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
-    farm.query("UPDATE versions SET present = false")
-    farm.project("one")
+    farm.rows("UPDATE versions SET present = false")
+    farm.dirty("one")
     publish.render(conn, farm.config)
     # Killed before anything was carried; meanwhile the project has another wheel.
     farm.built("one-1.1-py3-none-any.whl")
@@ -86,7 +87,7 @@ def test_what_was_not_deleted_there_yet_is_not_forgotten_when_its_folder_comes_b
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_done(
-    farm: SiteFarm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     farm.built(ONE)
     with monkeypatch.context() as patch:
@@ -103,7 +104,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_done(
 
 
 def test_a_name_that_came_in_a_run_that_died_is_listed_by_the_next(
-    farm: SiteFarm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)

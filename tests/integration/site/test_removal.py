@@ -10,11 +10,12 @@ import pytest
 from psycopg2.extensions import connection
 
 from master.site import publish, tree
-from tests.support.site import ONE, TWO, SiteFarm, an_hour_later, files, publish_all
+from tests.support.farm import Farm
+from tests.support.site import ONE, TWO, an_hour_later, files, publish_all
 
 
 def test_of_a_project_that_pypi_removed_the_site_says_no_more_than_that(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE, apt=("liblzo2-2",))
     failed = farm.failed("one", "2.0", "error: secret")
@@ -23,11 +24,11 @@ def test_of_a_project_that_pypi_removed_the_site_says_no_more_than_that(
     before = files(web)
     assert f"project/one/log/{failed}.txt" in before
     assert b"error: secret" in before["index.html"]
-    farm.query(
+    farm.rows(
         """UPDATE versions SET present = false FROM projects
            WHERE versions.project_id = projects.project_id AND name = 'one'"""
     )
-    farm.project("one")
+    farm.dirty("one")
     publish_all(conn, farm.config, web)
     after = files(web)
     assert after == files(farm.config.state_dir / "site")
@@ -48,34 +49,32 @@ def test_of_a_project_that_pypi_removed_the_site_says_no_more_than_that(
             assert word not in after[page]
     assert b"project/two/" in after["index.html"]
     # It comes back whole, with its logs.
-    farm.query("UPDATE versions SET present = true")
-    farm.project("one")
+    farm.rows("UPDATE versions SET present = true")
+    farm.dirty("one")
     publish_all(conn, farm.config, web)
     assert files(web) == before
 
 
 def test_a_build_of_a_removed_version_is_none_of_the_latest(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(TWO)
     farm.failed("two", "2.1", "error: no")
-    farm.query("UPDATE versions SET present = false WHERE version = '2.1'")
+    farm.rows("UPDATE versions SET present = false WHERE version = '2.1'")
     publish_all(conn, farm.config, web)
     assert b"#v2.0" in files(web)["index.html"]
     assert b"#v2.1" not in files(web)["index.html"]
 
 
-def test_a_withdrawn_wheel_is_offered_nowhere(farm: SiteFarm, conn: connection, web: Path) -> None:
+def test_a_withdrawn_wheel_is_offered_nowhere(farm: Farm, conn: connection, web: Path) -> None:
     farm.built(ONE)
     farm.built(TWO)
     new = "two-2.0-1-py3-none-any.whl"
     farm.built(new, target="trixie")
     publish_all(conn, farm.config, web)
-    farm.query(
-        "UPDATE files SET withdrawn_at = now() WHERE filename = ANY(%(names)s)", names=[ONE, TWO]
-    )
-    farm.project("one")
-    farm.project("two")
+    farm.rows("UPDATE files SET withdrawn_at = now() WHERE filename = ANY(%s)", [ONE, TWO])
+    farm.dirty("one")
+    farm.dirty("two")
     publish_all(conn, farm.config, web)
     after = files(web)
     assert after == files(farm.config.state_dir / "site")
@@ -91,7 +90,7 @@ def test_a_withdrawn_wheel_is_offered_nowhere(farm: SiteFarm, conn: connection, 
     assert (farm.config.store / "two" / TWO).exists()
 
 
-def test_a_project_that_is_gone_leaves_nothing(farm: SiteFarm, conn: connection, web: Path) -> None:
+def test_a_project_that_is_gone_leaves_nothing(farm: Farm, conn: connection, web: Path) -> None:
     farm.built(TWO)
     publish_all(conn, farm.config, web)
     site = farm.config.state_dir / "site"
@@ -108,26 +107,27 @@ def test_a_project_that_is_gone_leaves_nothing(farm: SiteFarm, conn: connection,
 
 
 def test_a_database_that_lost_everything_takes_nothing_off_the_site(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
     before = files(farm.config.state_dir / "site")
-    farm.empty()
-    farm.project("new")
+    farm.rows("TRUNCATE projects, builders CASCADE")
+    farm.version("new", "1.0")
+    farm.dirty("new")
     with pytest.raises(publish.EmptyDatabaseError, match="restore it from its backup"):
         publish.render(conn, farm.config)
     assert files(farm.config.state_dir / "site") == before
 
 
 def test_a_wheel_that_a_restored_database_forgot_leaves_the_site_and_keeps_its_name(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     farm.built(TWO)
     publish_all(conn, farm.config, web)
-    farm.query("DELETE FROM files WHERE filename = %(name)s", name=ONE)
-    farm.project("one")
+    farm.rows("DELETE FROM files WHERE filename = %s", ONE)
+    farm.dirty("one")
     publish_all(conn, farm.config, web)
     assert files(web) == files(farm.config.state_dir / "site")
     assert not (web / "files/one").exists()

@@ -15,11 +15,12 @@ from psycopg2.extensions import connection
 from master.site import pages, publish, queries
 from master.site.page import Schedule
 from master.site.pages import names as names_page
-from tests.support.site import ONE, TWO, SiteFarm, an_hour_later, files, names, publish_all
+from tests.support.farm import Farm
+from tests.support.site import ONE, TWO, an_hour_later, files, names, publish_all
 
 
 def test_an_idle_farm_carries_the_pages_of_each_hour_once_an_hour(
-    farm: SiteFarm, conn: connection, web: Path
+    farm: Farm, conn: connection, web: Path
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
@@ -34,7 +35,7 @@ def test_an_idle_farm_carries_the_pages_of_each_hour_once_an_hour(
 
 
 def test_names_are_listed_anew_only_when_one_comes_or_goes(
-    farm: SiteFarm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, conn: connection, web: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, ...]] = []
 
@@ -55,6 +56,7 @@ def test_names_are_listed_anew_only_when_one_comes_or_goes(
 
     farm.built(ONE)
     farm.job("two", "1.0")
+    farm.dirty("two")
     assert listed() == ["one"]
     assert len(asked) == 1
     farm.built("one-1.1-py3-none-any.whl")
@@ -64,8 +66,8 @@ def test_names_are_listed_anew_only_when_one_comes_or_goes(
     assert len(asked) == 1
     farm.built(TWO)
     assert listed() == ["one", "two"]
-    farm.query("UPDATE files SET withdrawn_at = now() WHERE filename = %(name)s", name=TWO)
-    farm.project("two")
+    farm.rows("UPDATE files SET withdrawn_at = now() WHERE filename = %s", TWO)
+    farm.dirty("two")
     assert listed() == ["one"]
     assert len(asked) == 3
 
@@ -105,7 +107,7 @@ def extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("page", [OF_A_PROJECT, *(OF_THE_SITE % one.name for one in Schedule)])
 def test_a_page_is_a_file_with_its_query_template_and_schedule(
-    farm: SiteFarm, conn: connection, web: Path, extra: Path, page: str
+    farm: Farm, conn: connection, web: Path, extra: Path, page: str
 ) -> None:
     farm.built(ONE)
     publish_all(conn, farm.config, web)
@@ -113,7 +115,7 @@ def test_a_page_is_a_file_with_its_query_template_and_schedule(
     (extra / "extra.py").write_text(EXTRA + page)
     (extra / "extra.html.j2").write_text("{{ row.versions }} at {{ site_url }}")
     # With the next project that is published, or the next hour, and nothing but these files.
-    farm.project("one")
+    farm.dirty("one")
     an_hour_later(farm)
     publish_all(conn, farm.config, web)
     path, text = (

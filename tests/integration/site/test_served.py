@@ -19,9 +19,9 @@ from pypi_simple import ACCEPT_ANY, ACCEPT_HTML_ONLY, ACCEPT_JSON_ONLY, PyPISimp
 from master.database import connection as db
 from master.site import publish
 from tests.support.cluster import Cluster
-from tests.support.farm import make_config
+from tests.support.farm import Farm, make_config
 from tests.support.nginx import SiteServer
-from tests.support.site import ONE, SiteFarm
+from tests.support.site import ONE
 
 OLD = "two_words-2.0-py3-none-any.whl"
 NEW = "two_words-2.1-py3-none-any.whl"
@@ -39,12 +39,13 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     config = make_config(cluster, "served", folder / "state")
     config.store.mkdir(parents=True)
     cluster.execute("CREATE DATABASE served OWNER wheelyard_owner TEMPLATE template")
-    farm = SiteFarm(cluster, config)
+    farm = Farm(cluster, config)
     farm.built(ONE, apt=("liblzo2-2",))
     farm.built(OLD)
     farm.built(NEW)
     farm.failed("three", "1.0", "error: no")
-    farm.query("UPDATE versions SET yanked = true, yanked_reason = 'bad' WHERE version = '2.1'")
+    farm.rows("UPDATE versions SET yanked = true, yanked_reason = 'bad' WHERE version = '2.1'")
+    farm.disconnect()
     conn = db.connect(config, "site")
     publish.render(conn, config)
     conn.close()

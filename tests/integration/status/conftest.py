@@ -1,18 +1,15 @@
-"""A farm whose rows are written by hand."""
+"""A farm that goes by the real clock: how long ago things were is what status tells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
-from master.config import Config
-from tests.support.cluster import Cluster
-from tests.support.status import StatusFarm
+from tests.support.farm import Farm
 
 
 @pytest.fixture
-def farm(cluster: Cluster, config: Config) -> Iterator[StatusFarm]:
-    farm = StatusFarm(cluster.connect(config.database.name), config)
-    yield farm
-    farm.conn.close()
+def farm(farm: Farm) -> Farm:
+    farm.now = datetime.now(UTC)
+    return farm

@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.farm import settings
-from tests.support.status import StatusFarm
+from tests.support.farm import Farm, settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,7 +35,7 @@ PLAYBOOK = """
 
 @dataclass
 class Follower:
-    farm: StatusFarm
+    farm: Farm
     folder: Path
     settings: Path
 
@@ -71,7 +70,7 @@ class Follower:
 
 
 @pytest.fixture
-def follower(farm: StatusFarm, tmp_path: Path) -> Follower:
+def follower(farm: Farm, tmp_path: Path) -> Follower:
     path = tmp_path / "master.json"
     path.write_text(json.dumps(settings(farm.config)))
     return Follower(farm, tmp_path, path)
@@ -93,22 +92,20 @@ def until(process: subprocess.Popen[str], words: str) -> str:
 
 def test_a_run_is_followed_until_it_is_published(follower: Follower) -> None:
     farm = follower.farm
-    target = farm.target("bookworm")
-    pi1 = farm.builder("pi1", target, last_seen_at=datetime.now(UTC))
-    job = farm.job(farm.version("spidev", "1"), target)
+    pi1 = farm.builder("pi1", last_seen_at=datetime.now(UTC))
+    job = farm.job("spidev", "1")
     with follower.start() as process:
         said = until(process, "pi1")
         assert "1 left for bookworm" in said
-        farm.one(
-            "UPDATE jobs SET state = 'built', attempt = 1, finished_at = now()"
-            " WHERE job_id = %s RETURNING 1",
+        farm.rows(
+            "UPDATE jobs SET state = 'built', attempt = 1, finished_at = now() WHERE job_id = %s",
             job,
         )
-        farm.build(job, pi1, 65.0)
-        farm.one("UPDATE projects SET dirty_since = now() RETURNING 1")
+        farm.build(job, pi1, duration_s=65.0)
+        farm.rows("UPDATE projects SET dirty_since = now()")
         said = until(process, "1 project to publish")
         assert "Done and published" not in said
-        farm.one("UPDATE projects SET dirty_since = NULL RETURNING 1")
+        farm.rows("UPDATE projects SET dirty_since = NULL")
         said = until(process, "never said")
     assert "bookworm      1       0        0       0   1 min 5 s" in said
     assert "Done and published" in said
@@ -117,7 +114,7 @@ def test_a_run_is_followed_until_it_is_published(follower: Follower) -> None:
 
 def test_that_interrupting_ends_the_following_only_is_said_before(follower: Follower) -> None:
     farm = follower.farm
-    farm.job(farm.version("spidev", "1"), farm.target("bookworm"))
+    farm.job("spidev", "1")
     with follower.start() as process:
         said = until(process, "1 left for bookworm")
         # At an unlucky moment Ansible waits for a worker that has ended, until the next Ctrl-C.
@@ -133,10 +130,9 @@ def test_that_interrupting_ends_the_following_only_is_said_before(follower: Foll
 
 def test_a_run_that_nobody_can_build_is_given_up(follower: Follower) -> None:
     farm = follower.farm
-    target = farm.target("bookworm")
     lost = datetime.now(UTC) - timedelta(days=1)
-    farm.builder("pi1", target, last_seen_at=lost, missing_since=lost)
-    farm.job(farm.version("spidev", "1"), target)
+    farm.builder("pi1", last_seen_at=lost, missing_since=lost)
+    farm.job("spidev", "1")
     with follower.start(patience_s=1) as process:
         said = until(process, "never said")
     assert "1 job left to build" in said
@@ -148,11 +144,10 @@ def test_a_run_that_only_waits_for_an_sdist_is_given_up_and_the_farm_goes_on(
     follower: Follower,
 ) -> None:
     farm = follower.farm
-    target = farm.target("bookworm")
-    farm.builder("pi1", target, last_seen_at=datetime.now(UTC))
+    farm.builder("pi1", last_seen_at=datetime.now(UTC))
     farm.job(
-        farm.version("tinyc", "1.0"),
-        target,
+        "tinyc",
+        "1.0",
         fetch_failures=2,
         retry_at=datetime(2999, 1, 1, 14, 5, tzinfo=UTC),
         retry_reason="the server says 404 Not Found",
@@ -168,19 +163,17 @@ def test_a_run_that_only_waits_for_an_sdist_is_given_up_and_the_farm_goes_on(
 
 def test_a_database_that_comes_back_is_waited_for(follower: Follower, cluster: Cluster) -> None:
     farm = follower.farm
-    target = farm.target("bookworm")
-    farm.job(farm.version("spidev", "1"), target)
+    farm.job("spidev", "1")
     with follower.start() as process:
         until(process, "1 left for bookworm")
-        farm.conn.close()
+        farm.disconnect()
         cluster.stop("fast")
         try:
             said = until(process, "still trying")
         finally:
             cluster.start()
         assert "can't be reached" in said
-        farm.conn = cluster.connect(farm.config.database.name)
-        farm.one("UPDATE jobs SET state = 'built', finished_at = now() RETURNING 1")
+        farm.rows("UPDATE jobs SET state = 'built', finished_at = now()")
         said = until(process, "never said")
     assert "Done and published" in said
     assert process.returncode == 0

@@ -9,8 +9,9 @@ from master.jobs import request as jobs_request
 from master.site import publish
 from master.upstream import page, pypi, sync
 from master.upstream.project import Synced
-from tests.support.farm import START, Farm, said
+from tests.support.farm import Farm, said
 from tests.support.index import Catalogue, File, Server
+from tests.support.rows import START
 from tests.support.wheels import Forge
 
 
