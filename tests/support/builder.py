@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,51 +53,6 @@ def job(key: str = "bookworm-1-1", **changes: Any) -> Job:
 def sha256(raw: bytes) -> str:
     """Return the digest that a job carries."""
     return hashlib.sha256(raw).hexdigest()
-
-
-def elf32(needed: list[str], soname: str | None = None) -> bytes:
-    """Return a little-endian ELF32 file whose dynamic section says just so (System V gABI)."""
-    names = b"\0" + b"".join(name.encode() + b"\0" for name in [*needed, soname or ""])
-    offsets, position = [], 1
-    for name in [*needed, soname or ""]:
-        offsets.append(position)
-        position += len(name.encode()) + 1
-    header, segment = 52, 32
-    dynamic_at = header + 2 * segment
-    entries = [(1, offset) for offset in offsets[:-1]]
-    if soname:
-        entries.append((14, offsets[-1]))
-    strings_at = dynamic_at + 8 * (len(entries) + 3)
-    entries += [(5, 0x10000 + strings_at), (10, len(names)), (0, 0)]
-    dynamic = b"".join(struct.pack("<II", tag, value) for tag, value in entries)
-    size = strings_at + len(names)
-    return b"".join(
-        (
-            b"\x7fELF\x01\x01\x01" + bytes(9),
-            struct.pack("<HHIIIIIHHHHHH", 3, 40, 1, 0, header, 0, 0, header, segment, 2, 0, 0, 0),
-            struct.pack("<IIIIIIII", 1, 0, 0x10000, 0, size, size, 5, 4096),
-            struct.pack(
-                "<IIIIIIII",
-                2,
-                dynamic_at,
-                0x10000 + dynamic_at,
-                0,
-                len(dynamic),
-                len(dynamic),
-                6,
-                4,
-            ),
-            dynamic,
-            names,
-        )
-    )
-
-
-def write_wheel(path: Path, members: dict[str, bytes]) -> None:
-    """Write an archive with `members`."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, raw in members.items():
-            archive.writestr(name, raw)
 
 
 class FakeUnits:

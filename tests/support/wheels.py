@@ -23,16 +23,40 @@ TRIXIE = Target(2, "trixie", "3.13", "cp313", "cp313", "linux_armv7l")
 
 
 def elf(
-    *, bits: int = 32, little: bool = True, machine: int = 40, flags: int = 0x05000400
+    *needed: str,
+    soname: str = "",
+    bits: int = 32,
+    little: bool = True,
+    machine: int = 40,
+    flags: int = 0x05000400,
 ) -> bytes:
-    """Return the smallest ELF library with a header: ARM, EABI 5, hard floats by default."""
+    """Return the smallest ELF library: ARM, EABI 5, hard floats by default.
+
+    One of 32 bits may have a dynamic section that says what it needs and is (System V gABI).
+    """
     order = "<" if little else ">"
     ident = b"\x7fELF" + bytes([1 if bits == 32 else 2, 1 if little else 2, 1]) + bytes(9)
     word = "L" if bits == 32 else "Q"
     size = 52 if bits == 32 else 64
-    return ident + struct.pack(
-        f"{order}HHL3{word}L6H", 3, machine, 1, 0, 0, 0, flags, size, 0, 0, 40, 0, 0
+    segments = 2 if needed or soname else 0
+    header = ident + struct.pack(
+        f"{order}HHL3{word}L6H",
+        *(3, machine, 1, 0, size if segments else 0, 0, flags, size, 32, segments, 40, 0, 0),
     )
+    if not segments:
+        return header
+    strings, entries = b"\0", []
+    for tag, name in [*((1, name) for name in needed), *([(14, soname)] if soname else [])]:
+        entries.append((tag, len(strings)))
+        strings += name.encode() + b"\0"
+    start, address = size + 2 * 32, 0x10000
+    end = start + 8 * (len(entries) + 3)
+    entries += [(5, address + end), (10, len(strings)), (0, 0)]
+    whole, length = end + len(strings), end - start
+    load = struct.pack(f"{order}8L", 1, 0, address, 0, whole, whole, 5, 4096)
+    dynamic = struct.pack(f"{order}8L", 2, start, address + start, 0, length, length, 6, 4)
+    pairs = b"".join(struct.pack(f"{order}2L", *entry) for entry in entries)
+    return header + load + dynamic + pairs + strings
 
 
 @dataclass
@@ -104,6 +128,12 @@ class Forge:
                 self.entry(info)
                 archive.writestr(info, data, info.compress_type)
         return packed.getvalue()
+
+    def write(self, folder: Path) -> Path:
+        """Return where it is in a folder, under its own name."""
+        path = folder / self.filename
+        path.write_bytes(self.bytes())
+        return path
 
 
 PURE = Forge(tag="py3-none-any", files={"demo.py": b""})

@@ -19,7 +19,8 @@ from builder.sandbox.units import UnitError
 from builder.spool.held import Held
 from builder.spool.spool import Spool
 from protocol.result import UnitResult
-from tests.support.builder import FakeUnits, config, elf32, job, write_wheel
+from tests.support.builder import FakeUnits, config, job
+from tests.support.wheels import Forge, elf
 
 KEY = "bookworm-1-1"
 NAME = "demo-1.0-cp311-cp311-linux_armv7l.whl"
@@ -60,7 +61,7 @@ class Bench:
 
 def good_build(folder: Path) -> UnitResult:
     (folder / "log").write_text("built\n")
-    write_wheel(folder / "out" / NAME, {"demo.so": elf32(["libc.so.6", "libnone.so.1"])})
+    Forge(files={"demo.so": elf("libc.so.6", "libnone.so.1")}).write(folder / "out")
     return UnitResult("success")
 
 
@@ -153,9 +154,7 @@ def broken(method: int, at: bytes, offset: int, new: bytes) -> Act:
 
     def act(folder: Path) -> UnitResult:
         good_build(folder)
-        path = folder / "out" / NAME
-        with zipfile.ZipFile(path, "w", method) as archive:
-            archive.writestr("dém.so", elf32(["libc.so.6"]))
+        path = Forge(files={"dém.so": elf("libc.so.6")}, method=method).write(folder / "out")
         raw = bytearray(path.read_bytes())
         start = raw.index(at) + offset
         raw[start : start + len(new)] = new

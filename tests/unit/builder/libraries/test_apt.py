@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.libraries import apt, elf
+from builder.libraries import apt
+from builder.libraries.elf import MAGIC, Dynamic, ElfError, dynamic
 from builder.libraries.rootfs import Rootfs
-from tests.support.builder import elf32, write_wheel
+from tests.support.wheels import Forge, elf
 
 TRIPLET = "arm-linux-gnueabihf"
 
@@ -55,38 +56,37 @@ def rootfs(tmp_path: Path) -> Rootfs:
 
 
 def look(tmp_path: Path, rootfs: Rootfs, members: dict[str, bytes]) -> apt.AptPackages:
-    wheel = tmp_path / "demo-1.0-cp311-cp311-linux_armv7l.whl"
-    write_wheel(wheel, members)
+    wheel = Forge(files=members).write(tmp_path)
     return apt.needs(wheel, rootfs, scratch=tmp_path, max_bytes=1 << 20)
 
 
 def test_a_library_s_package_is_found_under_the_other_name_of_its_folder(
     tmp_path: Path, rootfs: Rootfs
 ) -> None:
-    found = look(tmp_path, rootfs, {"lzo.so": elf32(["liblzo2.so.2", "libc.so.6"])})
+    found = look(tmp_path, rootfs, {"lzo.so": elf("liblzo2.so.2", "libc.so.6")})
     assert found == apt.AptPackages(("liblzo2-2",), ())
 
 
 def test_a_link_by_way_of_alternatives_leads_to_its_package(tmp_path: Path, rootfs: Rootfs) -> None:
-    found = look(tmp_path, rootfs, {"numpy.so": elf32(["libblas.so.3"])})
+    found = look(tmp_path, rootfs, {"numpy.so": elf("libblas.so.3")})
     assert found.names == ("libblas3",)
 
 
 def test_libraries_inside_the_wheel_need_nothing(tmp_path: Path, rootfs: Rootfs) -> None:
     members = {
-        "a.so": elf32(["libz-1234.so.1", "libinner.so.5"]),
-        "a.libs/libz-1234.so.1": elf32([]),
-        "a.libs/other-name.so": elf32([], soname="libinner.so.5"),
+        "a.so": elf("libz-1234.so.1", "libinner.so.5"),
+        "a.libs/libz-1234.so.1": elf(),
+        "a.libs/other-name.so": elf(soname="libinner.so.5"),
     }
     assert look(tmp_path, rootfs, members) == apt.AptPackages((), ())
 
 
 def test_an_elf_file_is_told_by_its_first_bytes(tmp_path: Path, rootfs: Rootfs) -> None:
-    members = {"bin/tool": elf32(["liblzo2.so.2"]), "fake.so": b"#!/bin/sh", "empty.so": b""}
+    members = {"bin/tool": elf("liblzo2.so.2"), "fake.so": b"#!/bin/sh", "empty.so": b""}
     assert look(tmp_path, rootfs, members).names == ("liblzo2-2",)
 
 
-FOREIGN = elf32(["liblzo2.so.2"])[:18] + b"\xb7\x00" + elf32(["liblzo2.so.2"])[20:]
+FOREIGN = elf("liblzo2.so.2", machine=183)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ FOREIGN = elf32(["liblzo2.so.2"])[:18] + b"\xb7\x00" + elf32(["liblzo2.so.2"])[2
     [
         ("demo/bin/pulse64", FOREIGN),
         ("demo/lib/arm64/libdemo.so", FOREIGN[:4] + b"\x02" + FOREIGN[5:]),
-        ("demo/lib/mips/libdemo.so", elf32(["liblzo2.so.2"])[:5] + b"\x02" + FOREIGN[6:]),
+        ("demo/lib/mips/libdemo.so", elf("liblzo2.so.2")[:5] + b"\x02" + FOREIGN[6:]),
         ("demo/tests/broken.so", FOREIGN[:90]),
-        ("demo/tests/empty.o", elf.MAGIC),
-        ("demo/firmware.elf", elf32(["liblzo2.so.2"])[:90]),
+        ("demo/tests/empty.o", MAGIC),
+        ("demo/firmware.elf", elf("liblzo2.so.2")[:90]),
     ],
 )
 def test_code_that_is_not_for_a_pi_needs_nothing(
@@ -107,14 +107,12 @@ def test_code_that_is_not_for_a_pi_needs_nothing(
 
 
 def test_a_library_for_another_processor_is_not_there(tmp_path: Path, rootfs: Rootfs) -> None:
-    members = {"a.so": elf32(["libinner.so.5"]), "arm64/libinner.so.5": FOREIGN}
+    members = {"a.so": elf("libinner.so.5"), "arm64/libinner.so.5": FOREIGN}
     assert look(tmp_path, rootfs, members).missing_libraries == ("libinner.so.5",)
 
 
 def test_a_library_that_no_package_has_is_missing(tmp_path: Path, rootfs: Rootfs) -> None:
-    found = look(
-        tmp_path, rootfs, {"a.so": elf32(["libcuda.so.1", "../../etc/x", "libescape.so.1"])}
-    )
+    found = look(tmp_path, rootfs, {"a.so": elf("libcuda.so.1", "../../etc/x", "libescape.so.1")})
     assert found == apt.AptPackages((), ("../../etc/x", "libcuda.so.1", "libescape.so.1"))
 
 
@@ -141,7 +139,7 @@ def test_a_hostile_archive_is_refused(
 ) -> None:
     wheel = tmp_path / "demo.whl"
     if raw is None:
-        write_wheel(wheel, {"bomb": bytes(1 << 20)})
+        wheel = Forge(files={"bomb": bytes(1 << 20)}).write(tmp_path)
     else:
         wheel.write_bytes(raw)
     with pytest.raises(apt.InspectError, match=says):
@@ -149,8 +147,7 @@ def test_a_hostile_archive_is_refused(
 
 
 def test_no_archive_makes_the_inspection_fail_otherwise(tmp_path: Path, rootfs: Rootfs) -> None:
-    wheel = tmp_path / "demo.whl"
-    write_wheel(wheel, {"a.so": elf32(["libc.so.6"])})
+    wheel = Forge(files={"a.so": elf("libc.so.6")}).write(tmp_path)
     whole = wheel.read_bytes()
     for position in range(len(whole)):
         for byte in (0x00, 0x08, 0x7F, 0xFF):
@@ -163,30 +160,30 @@ def test_no_archive_makes_the_inspection_fail_otherwise(tmp_path: Path, rootfs: 
 
 def test_a_broken_library_is_named(tmp_path: Path, rootfs: Rootfs) -> None:
     with pytest.raises(apt.InspectError, match=r"a\.so in demo-.* is not a sound ELF file"):
-        look(tmp_path, rootfs, {"a.so": elf32(["libc.so.6"])[:90]})
+        look(tmp_path, rootfs, {"a.so": elf("libc.so.6")[:90]})
 
 
 def test_the_name_of_a_library_is_no_longer_than_a_file_s() -> None:
-    assert elf.dynamic(io.BytesIO(elf32(["x" * 255]))).needed == ("x" * 255,)
-    for names, soname in ((["x" * 256], None), (["libc.so.6"], "x" * 256)):
-        with pytest.raises(elf.ElfError, match="more than 255 bytes"):
-            elf.dynamic(io.BytesIO(elf32(names, soname)))
+    assert dynamic(io.BytesIO(elf("x" * 255))).needed == ("x" * 255,)
+    for needed, soname in (("x" * 256, ""), ("libc.so.6", "x" * 256)):
+        with pytest.raises(ElfError, match="more than 255 bytes"):
+            dynamic(io.BytesIO(elf(needed, soname=soname)))
 
 
 def test_a_file_needs_a_thousand_libraries_at_most() -> None:
-    assert len(elf.dynamic(io.BytesIO(elf32(["libc.so.6"] * 1000))).needed) == 1000
-    with pytest.raises(elf.ElfError, match="needs 1001 libraries"):
-        elf.dynamic(io.BytesIO(elf32(["libc.so.6"] * 1001)))
+    assert len(dynamic(io.BytesIO(elf(*["libc.so.6"] * 1000))).needed) == 1000
+    with pytest.raises(ElfError, match="needs 1001 libraries"):
+        dynamic(io.BytesIO(elf(*["libc.so.6"] * 1001)))
 
 
 def test_of_a_large_string_table_only_names_are_read() -> None:
-    raw = elf32(["libc.so.6", "x" * (8 << 20)])
+    raw = elf("libc.so.6", "x" * (8 << 20))
     # The second name becomes the first one's again: DT_NEEDED is 1, and so is its offset.
     raw = raw.replace(struct.pack("<II", 1, 11), struct.pack("<II", 1, 1))
     stream = io.BytesIO(raw)
     tracemalloc.start()
     try:
-        assert elf.dynamic(stream).needed == ("libc.so.6", "libc.so.6")
+        assert dynamic(stream).needed == ("libc.so.6", "libc.so.6")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -196,7 +193,7 @@ def test_of_a_large_string_table_only_names_are_read() -> None:
 def test_a_wheel_whose_files_name_libraries_without_end_is_refused(
     tmp_path: Path, rootfs: Rootfs
 ) -> None:
-    members = {f"{n}.so": elf32([f"lib{n}-{m}.so" for m in range(100)]) for n in range(6)}
+    members = {f"{n}.so": elf(*(f"lib{n}-{m}.so" for m in range(100))) for n in range(6)}
     with pytest.raises(apt.InspectError, match="more than 500 libraries"):
         look(tmp_path, rootfs, members)
 
@@ -221,14 +218,14 @@ def test_a_central_directory_is_not_read_when_it_is_too_large(
 
 
 def test_no_file_makes_the_elf_reader_fail_otherwise() -> None:
-    whole = elf32(["libc.so.6", "libm.so.6"], soname="libx.so")
-    assert elf.dynamic(io.BytesIO(whole)) == elf.Dynamic("libx.so", ("libc.so.6", "libm.so.6"))
+    whole = elf("libc.so.6", "libm.so.6", soname="libx.so")
+    assert dynamic(io.BytesIO(whole)) == Dynamic("libx.so", ("libc.so.6", "libm.so.6"))
     for position in range(len(whole)):
         for byte in (0x00, 0x7F, 0xFF):
             raw = whole[:position] + bytes([byte]) + whole[position + 1 :]
             try:
-                elf.dynamic(io.BytesIO(raw))
-            except elf.ElfError:
+                dynamic(io.BytesIO(raw))
+            except ElfError:
                 continue
 
 
@@ -244,7 +241,7 @@ def test_the_elf_reader_agrees_with_readelf() -> None:
             check=True,
         ).stdout
         with path.open("rb") as stream:
-            needed = elf.dynamic(stream).needed
+            needed = dynamic(stream).needed
         assert [f"[{name}]" for name in needed] == [
             line.split()[-1] for line in shown.splitlines() if "(NEEDED)" in line
         ]

@@ -17,7 +17,8 @@ from builder.sandbox import preflight
 from builder.sandbox.preflight import Preflight
 from builder.spool import reconcile, status
 from protocol.result import NETWORK, UnitResult
-from tests.support.builder import RELEASE, FakeUnits, config, job, write_wheel
+from tests.support.builder import RELEASE, FakeUnits, config, job
+from tests.support.wheels import Forge
 
 GOOD: dict[str, Any] = {
     "machine": "armv7l",
@@ -50,10 +51,8 @@ class Pi:
             assert "trial-0/trial_backend.py" in archive.getnames()
         (folder / "log").write_text("error: no compiler\n")
         if self.outcome.succeeded:
-            write_wheel(
-                folder / "out" / f"trial-0-{self.facts['tag']}.whl",
-                {"trial-0.dist-info/facts.json": json.dumps(self.facts).encode()},
-            )
+            facts = {"trial-0.dist-info/facts.json": json.dumps(self.facts).encode()}
+            Forge("trial", "0", self.facts["tag"], files=facts).write(folder / "out")
         return self.outcome
 
     @property
