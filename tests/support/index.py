@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -44,6 +47,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
     """That is announced; more than there is, and the client sees it cut off."""
+    write: Callable[[BufferedIOBase], object] | None = None
+    """Writes all of it, from the status on, in place of all this."""
 
 
 LOGIN_PAGE = Answer(
@@ -82,14 +87,17 @@ def page(name: str, **facts: object) -> Answer:
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, tls: ssl.SSLContext | None = None) -> None:
         self.catalogue = catalogue
+        self.scheme = "https" if tls else "http"
         super().__init__(("127.0.0.1", 0), _Handler)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
 
     @property
     def url(self) -> str:
         """Of its simple API."""
-        return f"http://127.0.0.1:{self.server_address[1]}/simple/"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}/simple/"
 
     def __enter__(self) -> Server:
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -129,6 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(Answer(status, kind, data, headers))
 
     def _say(self, answer: Answer) -> None:
+        if answer.write:
+            answer.write(self.wfile)
+            return
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(answer.length or len(answer.body)))

@@ -6,11 +6,10 @@ import errno
 import re
 import signal
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
 
 import pytest
@@ -19,84 +18,57 @@ from builder import files
 from builder.attempt import fetch
 from protocol.job import Sdist
 from tests.support.builder import sha256
+from tests.support.index import Answer, Catalogue, Server
+from tests.support.nginx import make_certificate
 
 BODY = b"an sdist" * 1000
-SLOW = {
-    "slow-headers": b"HTTP/1.0 200 OK\r\nX-Slow: ",
-    "slow-redirect": b"HTTP/1.0 302 Found\r\nLocation: /whole\r\nContent-Length: 8000\r\n\r\n",
-    "slow-body": b"HTTP/1.0 200 OK\r\nContent-Length: 8000\r\n\r\n",
-}
 # That a client left before it had all that trickles.
 LEFT = threading.Event()
 
 
-class Upstream(BaseHTTPRequestHandler):
-    """Answers as its path says."""
+def trickling(head: bytes) -> Answer:
+    """Return an answer of a byte now and then, for longer than the client is to wait."""
 
-    def do_GET(self) -> None:
-        kind = self.path.strip("/")
-        if kind.isdigit():
-            self.send_error(int(kind))
-            return
-        if kind == "away":
-            self.send_response(302)
-            self.send_header("Location", "http://localhost:1/x")
-            self.end_headers()
-            return
-        if kind == "unsized":
-            # HTTP/1.0: the length is what comes.
-            self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + BODY)
-            return
-        if kind in SLOW:
-            self.wfile.write(SLOW[kind])
-            self.trickle()
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(BODY)))
-        self.end_headers()
-        self.wfile.write(BODY[:100] if kind == "cut" else BODY)
-
-    def trickle(self) -> None:
-        """Send a byte now and then, for longer than the client is to wait, but not for ever."""
+    def write(stream: BufferedIOBase) -> None:
+        stream.write(head)
         try:
             for _ in range(50):
                 time.sleep(0.1)
-                self.wfile.write(b"x")
+                stream.write(b"x")
         except OSError:
             LEFT.set()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+    return Answer(write=write)
+
+
+ANSWERS = {
+    **{str(status): Answer(status) for status in (400, 401, 403, 404, 410, 429, 451, 503)},
+    "whole": Answer(body=BODY),
+    "cut": Answer(body=BODY[:100], length=len(BODY)),
+    "away": Answer(302, headers={"Location": "http://localhost:1/x"}),
+    # HTTP/1.0: the length is what comes.
+    "unsized": Answer(write=lambda stream: stream.write(b"HTTP/1.0 200 OK\r\n\r\n" + BODY)),
+    "slow-headers": trickling(b"HTTP/1.0 200 OK\r\nX-Slow: "),
+    "slow-redirect": trickling(
+        b"HTTP/1.0 302 Found\r\nLocation: whole\r\nContent-Length: 8000\r\n\r\n"
+    ),
+    "slow-body": trickling(b"HTTP/1.0 200 OK\r\nContent-Length: 8000\r\n\r\n"),
+}
 
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-            *("-keyout", str(folder / "key"), "-out", str(folder / "crt")),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    make_certificate(folder / "crt", folder / "key")
     return folder
 
 
 @pytest.fixture
 def upstream(tls: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("localhost", 0), Upstream)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tls / "crt", tls / "key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"https://localhost:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Server(Catalogue(answers=ANSWERS), context) as server:
+        yield server.url.rstrip("/")
 
 
 def get(tls: Path, folder: Path, url: str, **changes: object) -> Path:
