@@ -53,12 +53,12 @@ def test_a_lost_builder_gives_its_jobs_back(nine: Farm) -> None:
     keys = nine.keys("pi1", {"pi1": "bookworm"})
     nine.gather(pi1=said(queued=keys[1:], running=keys[:1]))
     assert nine.gather(pi1=None).lost == []
-    # Rounds may be slow: it is no less lost for that.
+    # Rounds may be slow: it is as lost for all that.
     assert missed(nine, minutes=7, times=2) == []
     ended = missed(nine, minutes=1, times=1)
     assert sorted(end.key for end in ended) == sorted(keys)
     assert {end.reason for end in ended} == {"not seen for 15 min"}
-    # What it has when it comes back is no longer its own: it is told so.
+    # What it has when it comes back isn't its own any longer: it is told so.
     nine.later(minutes=1)
     assert nine.claim()["pi1"].leased == []
 

@@ -120,7 +120,7 @@ def test_a_wheel_for_all_that_carries_programs_keeps_its_tags(farm: Farm) -> Non
     assert name == "demo-1.0-py3-none-any.whl"
     assert unpacked(farm.config.store / "demo" / name) == forge.contents()
     assert farm.value("SELECT serves_every_platform FROM files")
-    # Trixie's package is no other release's.
+    # Trixie's package isn't another release's.
     assert farm.rows("SELECT dependency FROM file_dependencies WHERE tool = 'apt'") == []
 
 

@@ -108,7 +108,7 @@ def test_a_wheel_that_the_store_lost_holds_up_no_other_project(
     carry(farm.config, web, rendered.lists)
     publish.mark_published(conn, farm.config)
     assert publish.stale_projects(conn, farm.config) == ["one"]
-    # It alone is no reason to carry anything.
+    # It alone isn't a reason to carry anything.
     assert publish.render(conn, farm.config).lists == {}
 
 

@@ -68,7 +68,7 @@ NOT_ITSELF = {
         ),
         "METADATA has more than 50000 lines of headers",
     ),
-    "with a METADATA whose Requires-Python is no text": (
+    "with a METADATA whose Requires-Python is not text": (
         Forge(
             extra={
                 "demo-1.0.dist-info/METADATA": b"Name: demo\nVersion: 1.0\nRequires-Python: \xff\n"
@@ -133,7 +133,7 @@ NOT_ITSELF = {
         Forge(record=lambda text: text.replace(digest(b""), digest(b"") + "=" * 5000)),
         "RECORD has a line that is too long",
     ),
-    "with a RECORD that is no text": (Forge(record=lambda text: text + '"\n'), "not a CSV"),
+    "with a RECORD that is not text": (Forge(record=lambda text: text + '"\n'), "not a CSV"),
     "with a library for a PC": (
         Forge(files={"demo/_c.so": elf(bits=64, machine=62, flags=0)}),
         "'demo/_c.so' is for EM_X86_64 with 64 bits",
