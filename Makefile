@@ -17,7 +17,7 @@ QUIET := ANSIBLE_DISPLAY_OK_HOSTS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
 help:
 	@echo "make demo       boot a virtual fleet, build projects from PyPI, install them on a virtual Pi"
 	@echo "make test       prove everything: lint, the code's units on two Pythons, integration, Molecule"
-	@echo "make unit       the units alone, in under two minutes"
+	@echo "make unit       the units alone, in some three minutes"
 	@echo "make soak       repeat the tests that kill at random moments, each time with a new seed: SEED=1 MINUTES=60"
 	@echo "make converge   boot and provision a fleet for tests; make verify FILE=molecule/… and make soak-fleet run on it"
 	@echo "make lint       ansible-lint, yamllint, ruff and mypy"
