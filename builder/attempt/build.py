@@ -6,7 +6,7 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -60,12 +60,13 @@ class Workdir:
         """What pip and everything that it started said."""
         return self.folder / "log"
 
-    def hand_over(self, filename: str) -> None:
-        """Tell wheel-build@ the sdist's name, and how many compilers may run at once."""
+    def hand_over(self, filename: str, environment: Optional[Mapping[str, str]] = None) -> None:
+        """Tell wheel-build@ the sdist's name, how many compilers may run at once, and what else."""
         processors, memory = os.cpu_count() or 1, memory_bytes()
         jobs = max(min(processors, memory // _MEMORY_OF_A_COMPILER), 1)
         lines = [f"SDIST=/in/{filename}", f"MAKEFLAGS=-j{jobs}"]
         lines += [f"{name}={jobs}" for name in ("CMAKE_BUILD_PARALLEL_LEVEL", "MAX_JOBS")]
+        lines += [f"{name}={value}" for name, value in (environment or {}).items()]
         text = "".join(f"{line}\n" for line in lines)
         (self.sdist / "build.env").write_text(text, encoding="ascii")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
 import tarfile
 import time
 import zipfile
@@ -36,6 +37,9 @@ _TIMESYNC = Path("/run/systemd/timesync")
 _CLOCK_LIMIT_S = 300.0
 _CGROUP_CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
 _BACKEND = Path(__file__).with_name("trial_backend.py")
+# A pip before 20 takes no backend from the sdist itself (PEP 517's backend-path), so it lies beside
+# it: where a build that isn't isolated looks. For pip, 0 means that it isn't.
+_ENVIRONMENT = {"PYTHONPATH": "/opt/wheelyard/pip:/in", "PIP_NO_BUILD_ISOLATION": "0"}
 logger = logging.getLogger(__name__)
 
 
@@ -92,14 +96,10 @@ def host_lacks(memory: int, controllers: Path, min_memory_bytes: int) -> Optiona
 
 
 def trial_sdist(probes: Sequence[tuple[str, int]]) -> bytes:
-    """Return a tiny sdist whose backend writes down what it sees, and which `probes` it reaches."""
+    """Return a tiny sdist for trial_backend, which writes down which of `probes` it reaches."""
     contents = {
         "PKG-INFO": b"Metadata-Version: 2.1\nName: trial\nVersion: 0\n",
-        "pyproject.toml": (
-            b"[build-system]\nrequires = []\n"
-            b'build-backend = "trial_backend"\nbackend-path = ["."]\n'
-        ),
-        "trial_backend.py": _BACKEND.read_bytes(),
+        "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "trial_backend"\n',
         "probe.json": json.dumps(list(probes)).encode(),
     }
     buffer = io.BytesIO()
@@ -109,6 +109,13 @@ def trial_sdist(probes: Sequence[tuple[str, int]]) -> bytes:
             member.size = len(raw)
             archive.addfile(member, io.BytesIO(raw))
     return buffer.getvalue()
+
+
+def lay_out_trial(workdir: Workdir, probes: Sequence[tuple[str, int]]) -> None:
+    """Put what a trial is made of where wheel-build@ looks for it."""
+    (workdir.sdist / _SDIST).write_bytes(trial_sdist(probes))
+    shutil.copyfile(_BACKEND, workdir.sdist / _BACKEND.name)
+    workdir.hand_over(_SDIST, _ENVIRONMENT)
 
 
 class Preflight:
@@ -172,8 +179,7 @@ class Preflight:
         workdir = Workdir(self.config.work_dir / TRIAL_KEY)
         try:
             self.units.start_root(TRIAL_KEY)
-            (workdir.sdist / _SDIST).write_bytes(trial_sdist(self._probes()))
-            workdir.hand_over(_SDIST)
+            lay_out_trial(workdir, self._probes())
             outcome = self.units.build(TRIAL_KEY, _TRIAL_LIMIT_S)
             self.units.end_processes(TRIAL_KEY)
             if not outcome.succeeded:

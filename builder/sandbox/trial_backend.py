@@ -1,8 +1,9 @@
 # mypy: disable-error-code="type-arg"
+# ruff: noqa: RUF005 -- Python 3.4 can't unpack into a list
 """The build backend of the trial sdist (PEP 517): writes down what it sees in the sandbox.
 
-It runs on the release's own Python, which may be as old as 3.5; so it imports nothing of this
-package.
+It runs on the release's own Python, which may be as old as 3.4, and under its pip, as old as 19.1;
+so it imports nothing of this package.
 """
 
 import base64
@@ -36,7 +37,7 @@ def prepare_metadata_for_build_wheel(
     """Write the metadata; return its folder (PEP 517)."""
     folder = Path(metadata_directory, _INFO)
     folder.mkdir()
-    (folder / "METADATA").write_text(_METADATA, encoding="utf-8")
+    _write(folder / "METADATA", _METADATA)
     return _INFO
 
 
@@ -48,8 +49,10 @@ def build_wheel(
     """Build a wheel with a compiled module and the facts, tagged as setuptools would (PEP 517)."""
     compiled = _compile()
     facts = _facts()
+    with Path(compiled).open("rb") as stream:
+        module = stream.read()
     members = {
-        compiled: Path(compiled).read_bytes(),
+        compiled: module,
         _INFO + "/METADATA": _METADATA.encode(),
         _INFO + "/WHEEL": _WHEEL.format(facts["tag"]).encode(),
         _INFO + "/facts.json": json.dumps(facts).encode(),
@@ -57,7 +60,7 @@ def build_wheel(
     record = [
         "{},sha256={},{}".format(name, _digest(raw), len(raw)) for name, raw in members.items()
     ]
-    members[_INFO + "/RECORD"] = "\n".join([*record, _INFO + "/RECORD,,", ""]).encode()
+    members[_INFO + "/RECORD"] = "\n".join(record + [_INFO + "/RECORD,,", ""]).encode()
     name = "trial-0-{}.whl".format(facts["tag"])
     with zipfile.ZipFile(str(Path(wheel_directory, name)), "w") as archive:
         for path, raw in members.items():
@@ -67,10 +70,10 @@ def build_wheel(
 
 def _compile() -> str:
     """Compile a C extension, import it and return its file's name."""
-    Path("trial.c").write_text(_SOURCE, encoding="utf-8")
+    _write(Path("trial.c"), _SOURCE)
     compiled = "trial" + str(sysconfig.get_config_var("EXT_SUFFIX"))
     include = "-I" + sysconfig.get_paths()["include"]
-    subprocess.check_call([*_compiler(), "-shared", "-fPIC", include, "trial.c", "-o", compiled])
+    subprocess.check_call(_compiler() + ["-shared", "-fPIC", include, "trial.c", "-o", compiled])
     sys.path.insert(0, str(Path.cwd()))
     import_module("trial")
     return compiled
@@ -83,9 +86,7 @@ def _compiler() -> list:
 def _facts() -> dict:
     with Path("probe.json").open(encoding="utf-8") as stream:
         probes = json.load(stream)
-    # pip's own idea of what it accepts; a backend doesn't see pip's folder by itself.
-    sys.path.insert(0, "/opt/wheelyard/pip")
-    accepted = [str(tag) for tag in import_module("pip._vendor.packaging.tags").sys_tags()]
+    accepted = _accepted()
     ours = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     triple = subprocess.check_output([_compiler()[0], "-dumpmachine"])
     return {
@@ -93,11 +94,24 @@ def _facts() -> dict:
         "python_version": "{}.{}".format(*sys.version_info[:2]),
         "compiler": triple.decode().strip(),
         "python_triple": sysconfig.get_config_var("MULTIARCH"),
-        "tag": "-".join([*accepted[0].split("-")[:2], ours]),
+        "tag": "-".join(accepted[0].split("-")[:2] + [ours]),
         "accepted_tags": accepted,
         "uid": os.getuid(),
         "reached": [address for address, port in probes if _reaches(address, port)],
     }
+
+
+def _accepted() -> list:
+    """Return the tags that pip accepts, in its own words and order."""
+    try:
+        return [str(tag) for tag in import_module("pip._vendor.packaging.tags").sys_tags()]
+    except ImportError:  # before pip 20
+        return ["-".join(tag) for tag in import_module("pip._internal.pep425tags").get_supported()]
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def _reaches(address: str, port: int) -> bool:

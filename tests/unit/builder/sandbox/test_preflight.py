@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import tarfile
@@ -48,7 +49,8 @@ class Pi:
 
     def trial(self, folder: Path) -> UnitResult:
         with tarfile.open(folder / "in" / "trial-0.tar.gz") as archive:
-            assert "trial-0/trial_backend.py" in archive.getnames()
+            assert "trial-0/probe.json" in archive.getnames()
+        assert (folder / "in" / "trial_backend.py").exists()
         (folder / "log").write_text("error: no compiler\n")
         if self.outcome.succeeded:
             facts = {"trial-0.dist-info/facts.json": json.dumps(self.facts).encode()}
@@ -291,3 +293,16 @@ def test_the_service_builds_no_job_for_another_release(pi: Pi) -> None:
     service.spool.withdraw("trixie-1-1")
     assert service.step() == serve.IDLE_S
     assert status.read(pi.config.status_path) is None
+
+
+def test_the_trial_backend_is_written_in_the_python_of_the_oldest_release() -> None:
+    # PEP 498 and 526 came with 3.6, PEP 448 and what opens, reads and closes a path with 3.5.
+    source = Path(preflight.__file__).with_name("trial_backend.py").read_text()
+    for node in ast.walk(ast.parse(source)):
+        assert not isinstance(node, ast.JoinedStr | ast.AnnAssign | ast.NamedExpr)
+        if isinstance(node, ast.List | ast.Tuple | ast.Set):
+            assert not any(isinstance(item, ast.Starred) for item in node.elts)
+        if isinstance(node, ast.Dict):
+            assert None not in node.keys
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in {"read_text", "read_bytes", "write_text", "write_bytes", "run"}
