@@ -21,6 +21,8 @@ from packaging.utils import parse_wheel_filename
 from builder.attempt.build import Workdir
 from builder.sandbox import preflight
 from filter_plugins.releases import release_facts
+from master.targets.registry import FACTS
+from master.targets.tags import Target
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "roles/builder/templates/etc/systemd/system/wheel-build@.service.j2"
@@ -45,6 +47,22 @@ MODULE = """
 #include <Python.h>
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "demo", NULL, -1, NULL};
 PyMODINIT_FUNC PyInit_demo(void) { return PyModule_Create(&module); }
+"""
+
+
+# What a pip takes on another platform, in either of the ways in which it has said so.
+ACCEPTED = """
+import json, sys
+version, abi, platform = sys.argv[1:]
+try:
+    from pip._internal.utils.compatibility_tags import get_supported
+except ImportError:
+    from pip._internal.pep425tags import get_supported
+    versions = [version] + ["3%d" % minor for minor in range(int(version[1:]) - 1, -1, -1)]
+    tags = ["-".join(tag) for tag in get_supported(versions, platform=platform, impl="cp", abi=abi)]
+else:
+    tags = map(str, get_supported(version, platforms=[platform], impl="cp", abis=[abi]))
+print(json.dumps(list(tags)))
 """
 
 
@@ -160,3 +178,24 @@ def test_a_pip_makes_the_trial_build(sandbox: Sandbox) -> None:
     assert str(wheel.filename).endswith(f"trial-0-{facts['tag']}.whl")
     assert facts["tag"] in facts["accepted_tags"]
     assert sandbox.python.name == f"python{facts['python_version']}"
+
+
+def test_a_target_has_the_tags_that_its_own_pip_takes(sandbox: Sandbox) -> None:
+    version = next(sandbox.pip.glob("pip-*.dist-info")).stem.removeprefix("pip-")
+    for release in RELEASES.values():
+        if release["pip"]["version"] != version:
+            continue
+        target = Target(1, **{fact: release[fact] for fact in FACTS})
+        python_version = target.python_version.replace(".", "")
+        said = subprocess.run(
+            [sandbox.python, "-c", ACCEPTED, python_version, target.abi_tag, target.platform_tag],
+            env={"PYTHONPATH": str(sandbox.pip)},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        theirs = set(json.loads(said.stdout))
+        # ARMv6 is Raspbian's own promise. Before 20, pip knew no platform of a minor version alone.
+        odd = re.compile(r".*-linux_armv6l|py3\d+-none-linux_\w+")
+        ours = {tag for tag in map(str, target.tags()) if tag in theirs or not odd.fullmatch(tag)}
+        assert ours <= theirs
+        assert theirs - ours <= {"cp3-none-any"}

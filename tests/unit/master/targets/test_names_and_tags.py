@@ -6,9 +6,17 @@ import pytest
 from packaging.utils import parse_wheel_filename
 from packaging.version import InvalidVersion
 
+from filter_plugins.releases import release_facts
 from master import names
-from master.targets import tags
-from tests.support.wheels import BOOKWORM, TRIXIE
+from master.targets import registry, tags
+from master.targets.tags import Target
+from tests.support.wheels import BOOKWORM
+
+TARGETS = {
+    name: Target(1, **{fact: release[fact] for fact in registry.FACTS})
+    for name, release in release_facts({}).items()
+}
+ARMHF = [name for name, target in TARGETS.items() if target.platform_tag == "linux_armv7l"]
 
 
 def test_names_are_normalised_and_wrong_ones_refused() -> None:
@@ -54,20 +62,30 @@ def test_a_version_that_is_too_long_is_refused(digits: int) -> None:
 @pytest.mark.parametrize(
     ("tag", "targets"),
     [
-        ("py3-none-any", {"bookworm", "trixie"}),
-        ("py2.py3-none-any", {"bookworm", "trixie"}),
+        ("py3-none-any", {*TARGETS}),
+        ("py2.py3-none-any", {*TARGETS}),
         ("py2-none-any", set()),
-        ("py312-none-any", {"trixie"}),
-        ("cp311-none-any", {"bookworm"}),
+        ("py312-none-any", {"trixie", "trixie64"}),
+        ("cp311-none-any", {"bookworm", "bookworm64"}),
         ("cp310-abi3-linux_armv7l", {"bookworm", "trixie"}),
         ("cp313-cp313-linux_armv6l", {"trixie"}),
         ("cp313-cp313t-linux_armv7l", set()),
         ("cp311-cp311-linux_x86_64", set()),
+        ("cp34-cp34m-linux_armv7l", {"jessie"}),
+        ("cp35-cp35m-linux_armv7l", {"stretch"}),
+        ("cp35-cp35-linux_armv7l", set()),
+        ("cp37-cp37m-linux_armv7l", {"buster"}),
+        ("cp39-cp39-linux_armv7l", {"bullseye"}),
+        ("cp35-abi3-linux_armv7l", {*ARMHF} - {"jessie"}),
+        ("cp35-abi3-linux_aarch64", {"bookworm64", "trixie64"}),
+        ("py3-none-linux_aarch64", {"bookworm64", "trixie64"}),
+        ("cp313-cp313-linux_aarch64", {"trixie64"}),
+        ("cp313-cp313-linux_armv8l", set()),
     ],
 )
 def test_a_wheel_serves_the_targets_whose_pip_would_install_it(tag: str, targets: set[str]) -> None:
     parsed = parse_wheel_filename(f"x-1-{tag}.whl")[3]
-    assert {t.name for t in (BOOKWORM, TRIXIE) if tags.serves(parsed, t)} == targets
+    assert {name for name, target in TARGETS.items() if tags.serves(parsed, target)} == targets
 
 
 @pytest.mark.parametrize(
@@ -89,3 +107,21 @@ def test_a_wheel_serves_the_targets_whose_pip_would_install_it(tag: str, targets
 )
 def test_requires_python_is_read_as_pip_reads_it(requires: str | None, runs: bool) -> None:
     assert tags.runs_on(requires, BOOKWORM) is runs
+
+
+@pytest.mark.parametrize(
+    ("requires", "runs"),
+    [
+        (">=3.4", {*TARGETS}),
+        (">=3.5", {*TARGETS} - {"jessie"}),
+        (">=2.7, !=3.0.*, !=3.1.*, !=3.2.*, !=3.3.*, !=3.4.*", {*TARGETS} - {"jessie"}),
+        (">=3.6", {*TARGETS} - {"jessie", "stretch"}),
+        ("~=3.5.2", {"stretch"}),
+        ("<3.8", {"jessie", "stretch", "buster"}),
+        (">=3.13", {"trixie", "trixie64"}),
+    ],
+)
+def test_a_version_is_planned_for_the_releases_whose_python_it_admits(
+    requires: str, runs: set[str]
+) -> None:
+    assert {name for name, target in TARGETS.items() if tags.runs_on(requires, target)} == runs
