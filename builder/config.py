@@ -28,6 +28,11 @@ class Release:
     machine: str
 
     @property
+    def is_64bit(self) -> bool:
+        """Whether its programs and libraries are for 64-bit ARM."""
+        return self.machine == "aarch64"
+
+    @property
     def tag(self) -> str:
         """The target as one tag, e.g. `cp311-cp311-linux_armv7l` (PEP 425)."""
         return f"{self.interpreter_tag}-{self.abi_tag}-{self.platform_tag}"

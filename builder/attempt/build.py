@@ -209,6 +209,7 @@ class Builder:
             Rootfs(self.config.rootfs),
             scratch=workdir.sdist,
             max_bytes=self.config.wheel_max_bytes * _UNPACKED_FACTOR,
+            is_64bit=self.config.release.is_64bit,
         )
 
     def _result(

@@ -58,6 +58,7 @@ def needs(
     *,
     scratch: Path,
     max_bytes: int,
+    is_64bit: bool = False,
 ) -> AptPackages:
     """Return the packages that `wheel` needs and the libraries that no package has.
 
@@ -67,7 +68,7 @@ def needs(
     more than `max_bytes`.
     """
     try:
-        wanted = _wanted(wheel, scratch, max_bytes)
+        wanted = _wanted(wheel, scratch, max_bytes, is_64bit=is_64bit)
     except _BROKEN as error:
         why = str(error) or type(error).__name__
         raise InspectError(f"{wheel.name} can't be unpacked: {why:.200}") from error
@@ -101,7 +102,7 @@ class _Archive(io.BufferedReader):
         return super().read(size)
 
 
-def _wanted(wheel: Path, scratch: Path, max_bytes: int) -> set[str]:
+def _wanted(wheel: Path, scratch: Path, max_bytes: int, *, is_64bit: bool) -> set[str]:
     needed: set[str] = set()
     bundled: set[str] = set()
     with _Archive(io.FileIO(str(wheel))) as stream, zipfile.ZipFile(stream) as archive:
@@ -117,7 +118,7 @@ def _wanted(wheel: Path, scratch: Path, max_bytes: int) -> set[str]:
                 )
             with archive.open(item) as member:
                 head = member.read(elf.HEADER_BYTES)
-                if not elf.is_native(head):
+                if not elf.is_native(head, is_64bit=is_64bit):
                     continue
                 with tempfile.SpooledTemporaryFile(_SPILL_BYTES, dir=str(scratch)) as copy:
                     copy.write(head)

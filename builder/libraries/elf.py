@@ -23,7 +23,9 @@ _MAX_NAME_BYTES = 255
 
 HEADER_BYTES = 20
 """As far as e_machine."""
-_NATIVE_IDENT, _NATIVE_MACHINE = MAGIC + b"\x01\x01", b"\x28\x00"  # ELFCLASS32, ELFDATA2LSB; EM_ARM
+# ELFCLASS32 or ELFCLASS64, and ELFDATA2LSB; EM_ARM or EM_AARCH64
+_ARM_32BIT = MAGIC + b"\x01\x01", b"\x28\x00"
+_ARM_64BIT = MAGIC + b"\x02\x01", b"\xb7\x00"
 
 
 class ElfError(ValueError):
@@ -54,9 +56,9 @@ class _Strings:
     size: int
 
 
-def is_native(head: bytes) -> bool:
-    """Return whether a file whose first HEADER_BYTES are `head` is an ELF file for a Pi."""
-    return head[:6] == _NATIVE_IDENT and head[18:] == _NATIVE_MACHINE
+def is_native(head: bytes, *, is_64bit: bool = False) -> bool:
+    """Return whether a file whose first HEADER_BYTES are `head` is an ELF file for such a Pi."""
+    return (head[:6], head[18:]) == (_ARM_64BIT if is_64bit else _ARM_32BIT)
 
 
 def dynamic(stream: IO[bytes]) -> Dynamic:

@@ -54,7 +54,7 @@ class PreflightResult:
 def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
     """Return why wheels made by a builder that sees `facts` would be wrong, or None."""
     if facts["machine"] != release.machine:
-        bits, setting = (64, 1) if release.machine == "aarch64" else (32, 0)
+        bits, setting = (64, 1) if release.is_64bit else (32, 0)
         return (
             f"uname -m says {facts['machine']} in the rootfs and {release.name} needs "
             f"{release.machine}: boot a {bits}-bit kernel (arm_64bit={setting} in config.txt, then "

@@ -62,9 +62,9 @@ MAX_FILENAME = 220
 _FILENAME = re.compile(rf"[A-Za-z0-9._+!-]{{1,{MAX_FILENAME}}}")
 _ANY_PYTHON = re.compile(r"[a-z]{2}[0-9]+")
 # Of those that name a machine (PEP 3149), Python on a Pi imports its own alone.
-_MODULE = re.compile(
-    r"([^\W\d]\w*\.(abi3|cpython-\w+(-arm-linux-gnueabihf)?)|(?!lib)[^\W\d]\w*)\.so"
-)
+_MODULE = r"([^\W\d]\w*\.(abi3|cpython-\w+(-{})?)|(?!lib)[^\W\d]\w*)\.so"
+_MODULE_32BIT = re.compile(_MODULE.format("arm-linux-gnueabihf"))
+_MODULE_64BIT = re.compile(_MODULE.format("aarch64-linux-gnu"))
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,9 @@ def _verify(file: BinaryIO, expected: Expected) -> Wheel:
         dependencies=_dependencies(headers),
         headers=_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, tags),
         record=_record(archive, f"{info}/RECORD"),
-        native=tuple(sorted(path for path in archive.files if _is_native(archive, path))),
+        native=tuple(
+            sorted(path for path in archive.files if _is_native(archive, path, expected.target))
+        ),
         dist_info=info,
         archive=archive,
     )
@@ -343,18 +345,18 @@ def _rows(data: bytes) -> Iterator[list[str]]:
         raise WheelRefusedError("its RECORD is not a CSV file in UTF-8") from error
 
 
-def _is_native(archive: Archive, path: str) -> bool:
-    """Return whether it is an ELF file for a Pi."""
+def _is_native(archive: Archive, path: str, target: Target) -> bool:
+    """Return whether it is an ELF file for a Pi of the target."""
     head = archive.head(path, elf.HEADER_BYTES)
     if not head.startswith(elf.MAGIC):
         return False
-    trouble = elf.trouble(head)
-    if trouble and _is_imported(path):
+    trouble = elf.trouble(head, is_64bit=target.is_64bit)
+    if trouble and _is_imported(path, target):
         raise WheelRefusedError(f"{path!a} {trouble}")
     return not trouble
 
 
-def _is_imported(path: str) -> bool:
+def _is_imported(path: str, target: Target) -> bool:
     """Return whether Python would load the ELF file on import, by its name: all else is data.
 
     Programs for several processors are, and so is firmware, and libraries among which ctypes is to
@@ -368,7 +370,8 @@ def _is_imported(path: str) -> bool:
     if folders and folders[0].endswith(".libs"):
         # Of shared libraries that were bundled (auditwheel): extension modules load them.
         return True
-    return all(map(str.isidentifier, folders)) and _MODULE.fullmatch(name) is not None
+    module = _MODULE_64BIT if target.is_64bit else _MODULE_32BIT
+    return all(map(str.isidentifier, folders)) and module.fullmatch(name) is not None
 
 
 def _requires_python(headers: dict[str, list[str]]) -> str | None:

@@ -28,6 +28,10 @@ class Target:
         return int(major), int(minor)
 
     @property
+    def is_64bit(self) -> bool:
+        return self.platform_tag == "linux_aarch64"
+
+    @property
     def platforms(self) -> list[str]:
         """Most specific first. Raspbian's armv7l hosts also run what is built for ARMv6."""
         also = ["linux_armv6l"] if self.platform_tag == "linux_armv7l" else []

@@ -32,16 +32,30 @@ def elf(
 ) -> bytes:
     """Return the smallest ELF library: ARM, EABI 5, hard floats by default.
 
-    One of 32 bits may have a dynamic section that says what it needs and is (System V gABI).
+    It may have a dynamic section that says what it needs and is (System V gABI).
     """
     order = "<" if little else ">"
     ident = b"\x7fELF" + bytes([1 if bits == 32 else 2, 1 if little else 2, 1]) + bytes(9)
     word = "L" if bits == 32 else "Q"
-    size = 52 if bits == 32 else 64
+    size, entry_size, pair_size = (52, 32, 8) if bits == 32 else (64, 56, 16)
     segments = 2 if needed or soname else 0
     header = ident + struct.pack(
         f"{order}HHL3{word}L6H",
-        *(3, machine, 1, 0, size if segments else 0, 0, flags, size, 32, segments, 40, 0, 0),
+        *(
+            3,
+            machine,
+            1,
+            0,
+            size if segments else 0,
+            0,
+            flags,
+            size,
+            entry_size,
+            segments,
+            40,
+            0,
+            0,
+        ),
     )
     if not segments:
         return header
@@ -49,14 +63,18 @@ def elf(
     for tag, name in [*((1, name) for name in needed), *([(14, soname)] if soname else [])]:
         entries.append((tag, len(strings)))
         strings += name.encode() + b"\0"
-    start, address = size + 2 * 32, 0x10000
-    end = start + 8 * (len(entries) + 3)
+    start, address = size + 2 * entry_size, 0x10000
+    end = start + pair_size * (len(entries) + 3)
     entries += [(5, address + end), (10, len(strings)), (0, 0)]
-    whole, length = end + len(strings), end - start
-    load = struct.pack(f"{order}8L", 1, 0, address, 0, whole, whole, 5, 4096)
-    dynamic = struct.pack(f"{order}8L", 2, start, address + start, 0, length, length, 6, 4)
-    pairs = b"".join(struct.pack(f"{order}2L", *entry) for entry in entries)
-    return header + load + dynamic + pairs + strings
+    table = b""
+    for kind, offset, access, stop in ((1, 0, 5, end + len(strings)), (2, start, 6, end)):
+        place = (offset, address + offset, 0, stop - offset, stop - offset)
+        if bits == 32:
+            table += struct.pack(f"{order}8L", kind, *place, access, 4)
+        else:
+            table += struct.pack(f"{order}2L6Q", kind, access, *place, 8)
+    pairs = b"".join(struct.pack(f"{order}2{word}", *entry) for entry in entries)
+    return header + table + pairs + strings
 
 
 @dataclass

@@ -231,6 +231,20 @@ def test_no_file_makes_the_elf_reader_fail_otherwise() -> None:
                 continue
 
 
+@pytest.mark.parametrize("is_64bit", [False, True])
+def test_what_is_for_a_pi_with_other_bits_is_data(
+    tmp_path: Path, rootfs: Rootfs, *, is_64bit: bool
+) -> None:
+    members = {
+        "a.so": elf("liblzo2.so.2", "libof32.so"),
+        "b.so": elf("liblzo2.so.2", "libof64.so", bits=64, machine=183, flags=0),
+    }
+    wheel = Forge(files=members).write(tmp_path)
+    found = apt.needs(wheel, rootfs, scratch=tmp_path, max_bytes=1 << 20, is_64bit=is_64bit)
+    assert found.names == ("liblzo2-2",)
+    assert found.missing_libraries == (("libof64.so",) if is_64bit else ("libof32.so",))
+
+
 @pytest.mark.skipif(shutil.which("readelf") is None, reason="readelf isn't installed")
 def test_the_elf_reader_agrees_with_readelf() -> None:
     libraries = sorted(Path("/usr/lib").glob("*-linux-*/lib*.so.[0-9]"))[:40]

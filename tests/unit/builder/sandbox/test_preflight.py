@@ -84,6 +84,11 @@ def test_a_wrong_rootfs_or_an_open_sandbox_is_refused(changes: dict[str, Any], s
     assert says in (preflight.judge({**GOOD, **changes}, RELEASE) or "")
 
 
+def test_a_pi_for_a_64_bit_release_is_told_to_boot_such_a_kernel() -> None:
+    release = replace(RELEASE, platform_tag="linux_aarch64", machine="aarch64")
+    assert "boot a 64-bit kernel (arm_64bit=1" in (preflight.judge(GOOD, release) or "")
+
+
 def test_a_trial_counts_until_the_service_starts_again_or_meets_with_trouble(pi: Pi) -> None:
     assert pi.preflight.refusal() is None
     pi.now += 9999

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from master.results.refused import WheelRefusedError
-from master.results.verify import MAX_RECORD_BYTES, opened
+from master.results.verify import MAX_RECORD_BYTES, Expected, opened
+from master.targets.tags import Target
 from tests.support.wheels import Forge, digest, elf, expected, refused, verified
 
 
@@ -87,6 +88,22 @@ def test_folders_streamed_entries_and_better_hashes_are_taken(tmp_path: Path) ->
             archive.writestr(name, data)
     pipe.file.close()
     assert verified(tmp_path, path.read_bytes(), forge.filename).libraries == ("demo/_c.so",)
+
+
+def test_a_64_bit_release_gets_what_is_for_its_own_pis(tmp_path: Path) -> None:
+    target = Target(3, "trixie64", "3.13", "cp313", "cp313", "linux_aarch64")
+
+    def change(asked: Expected) -> Expected:
+        return replace(asked, target=target)
+
+    name = "demo/_c.cpython-313-{}.so"
+    own, foreign = name.format("aarch64-linux-gnu"), name.format("arm-linux-gnueabihf")
+    tag, aarch64 = "cp313-cp313-linux_aarch64", elf(bits=64, machine=183, flags=0)
+    forge = Forge(tag=tag, files={"demo/__init__.py": b"", own: aarch64, foreign: elf()})
+    assert verified(tmp_path, forge.bytes(), forge.filename, change).native == (own,)
+    forge = Forge(tag=tag, files={"demo/__init__.py": b"", own: elf()})
+    with pytest.raises(WheelRefusedError, match="EM_ARM with 32 bits, not 64-bit ARM"):
+        verified(tmp_path, forge.bytes(), forge.filename, change)
 
 
 @pytest.mark.parametrize(
