@@ -10,19 +10,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from filter_plugins.releases import release_facts
+
 ROOT = Path(__file__).parents[3]
 SECRETS = ("ca.key", "ca.crt", "db_owner", "db_sync", "db_queue", "db_site", "db_readonly")
 FARM_GROUPS = {"database", "master", "web", "builders", "pip_clients"}
 
 
-@pytest.mark.parametrize("name", ["production", "single", "lab"])
-def test_an_inventory_of_ours_is_valid(name: str, tmp_path: Path) -> None:
-    for secret in SECRETS:
-        (tmp_path / secret).write_text("secret\n")
+def run(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
     ansible_playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-    options = ["-i", f"inventory/{name}", "-e", f"farm_secrets_dir={tmp_path}"]
-    result = subprocess.run(
-        [ansible_playbook, *options, "playbooks/validate.yml"],
+    return subprocess.run(
+        [ansible_playbook, *options, playbook],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
         stdin=subprocess.DEVNULL,
@@ -30,6 +28,14 @@ def test_an_inventory_of_ours_is_valid(name: str, tmp_path: Path) -> None:
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("name", ["production", "single", "lab"])
+def test_an_inventory_of_ours_is_valid(name: str, tmp_path: Path) -> None:
+    for secret in SECRETS:
+        (tmp_path / secret).write_text("secret\n")
+    options = ["-i", f"inventory/{name}", "-e", f"farm_secrets_dir={tmp_path}"]
+    result = run("playbooks/validate.yml", *options)
     assert result.returncode == 0, result.stdout + result.stderr
     # An address in place of a name is warned of.
     assert "farm_site_url" not in result.stdout
@@ -40,6 +46,14 @@ def test_an_inventory_of_ours_has_every_group(name: str) -> None:
     # A play's group that an inventory lacks is a warning in each run.
     inventory = yaml.safe_load((ROOT / "inventory" / name / "hosts.yml").read_text())
     assert set(inventory) >= FARM_GROUPS
+
+
+def test_the_example_has_a_group_for_each_release_and_build_yml_is_limited_by_it() -> None:
+    inventory = yaml.safe_load((ROOT / "inventory/production/hosts.yml").read_text())
+    assert set(inventory["builders"]["children"]) == set(release_facts({}))
+    result = run("build.yml", "-i", "inventory/production", "-l", "stretch", "--list-hosts")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert {line.strip() for line in result.stdout.splitlines() if " pi" in line} == {"pi01"}
 
 
 @pytest.mark.parametrize("part", ["base", "database", "master", "web", "builders", "pip_clients"])
