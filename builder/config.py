@@ -26,6 +26,8 @@ class Release:
     abi_tag: str
     platform_tag: str
     machine: str
+    armv6: bool
+    """Its compiler makes ARMv6 code, which every Pi runs."""
 
     @property
     def is_64bit(self) -> bool:

@@ -29,8 +29,8 @@ options:
     description:
       - The targets that the farm builds for, as the facts of each release of the inventory;
         others become inactive. Not touched without it.
-      - Of the facts, C(name), C(python_version), C(interpreter_tag), C(abi_tag) and
-        C(platform_tag) are used.
+      - Of the facts, C(name), C(python_version), C(interpreter_tag), C(abi_tag), C(platform_tag)
+        and C(armv6) are used.
     type: list
     elements: dict
 """
@@ -45,6 +45,7 @@ EXAMPLES = r"""
         interpreter_tag: cp311
         abi_tag: cp311
         platform_tag: linux_armv7l
+        armv6: true
 """
 
 RETURN = r"""

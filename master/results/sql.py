@@ -2,10 +2,10 @@
 
 JOB = """
 SELECT j.job_id, j.version_id, j.state, j.attempt, j.target_id, b.name AS builder, b.builder_id,
-       t.name, t.python_version, t.interpreter_tag, t.abi_tag, t.platform_tag, p.project_id,
-       p.name AS project, v.version, j.leased_at, j.queued_at, f.filename AS sdist_filename,
-       j.leased_sha256 AS sdist_sha256, p.followed, j.fetch_failures, j.network_failures,
-       j.other_file,
+       t.name, t.python_version, t.interpreter_tag, t.abi_tag, t.platform_tag, t.armv6,
+       p.project_id, p.name AS project, v.version, j.leased_at, j.queued_at,
+       f.filename AS sdist_filename, j.leased_sha256 AS sdist_sha256, p.followed,
+       j.fetch_failures, j.network_failures, j.other_file,
        EXISTS (SELECT FROM builds WHERE job_id = j.job_id AND attempt = %(attempt)s) AS recorded
   FROM jobs j
   JOIN targets t USING (target_id)
@@ -59,12 +59,12 @@ SELECT filename FROM files
 """
 
 TARGETS = """
-SELECT target_id, name, python_version, interpreter_tag, abi_tag, platform_tag FROM targets
+SELECT target_id, name, python_version, interpreter_tag, abi_tag, platform_tag, armv6 FROM targets
 """
 
 OTHER_TARGETS = """
 SELECT j.job_id, t.target_id, t.name, t.python_version, t.interpreter_tag, t.abi_tag,
-       t.platform_tag
+       t.platform_tag, t.armv6
   FROM jobs j JOIN targets t USING (target_id)
  WHERE j.version_id = %(version_id)s AND j.job_id <> %(job_id)s AND j.state = 'pending'
    FOR UPDATE OF j SKIP LOCKED

@@ -10,7 +10,7 @@ from master.errors import FarmError
 from master.targets import sql
 from master.targets.tags import Target
 
-FACTS = ("name", "python_version", "interpreter_tag", "abi_tag", "platform_tag")
+FACTS = ("name", "python_version", "interpreter_tag", "abi_tag", "platform_tag", "armv6")
 
 
 class UnknownTargetError(FarmError):

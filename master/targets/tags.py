@@ -9,6 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
 ANY = "any"
+ARMV6 = "linux_armv6l"
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Target:
     interpreter_tag: str
     abi_tag: str
     platform_tag: str
+    armv6: bool
+    """Its compiler makes ARMv6 code, so that what it builds can run on every Pi."""
 
     @property
     def python(self) -> tuple[int, int]:
@@ -34,7 +37,7 @@ class Target:
     @property
     def platforms(self) -> list[str]:
         """Most specific first. Raspbian's armv7l hosts also run what is built for ARMv6."""
-        also = ["linux_armv6l"] if self.platform_tag == "linux_armv7l" else []
+        also = [ARMV6] if self.platform_tag == "linux_armv7l" else []
         return [self.platform_tag, *also]
 
     def tags(self) -> frozenset[Tag]:

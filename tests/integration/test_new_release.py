@@ -31,6 +31,10 @@ def test_a_new_release_is_one_file_and_its_group(tmp_path: Path, farm: Farm) -> 
     (checkout / "releases/sid.yml").write_text(yaml.safe_dump(FACTS | PACKAGES))
     (tmp_path / "inventory").mkdir()
     inventory = Inventory(tmp_path / "inventory", checkout)
+    # The tests' farm promises no ARMv6 code.
+    inventory.settings["farm_releases"] = {
+        name: {"armv6": False} for name in ("bookworm", "trixie")
+    }
     inventory.releases["sid"] = {"hosts": {"pi9": {"ansible_host": "2001:db8::49"}}}
 
     validated = inventory.validate()

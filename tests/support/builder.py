@@ -19,6 +19,7 @@ RELEASE = Release(
     abi_tag="cp311",
     platform_tag="linux_armv7l",
     machine="armv7l",
+    armv6=False,
 )
 
 

@@ -18,8 +18,8 @@ from master.results.repack import Packed, repack
 from master.results.verify import Expected, Wheel, opened
 from master.targets.tags import Target
 
-BOOKWORM = Target(1, "bookworm", "3.11", "cp311", "cp311", "linux_armv7l")
-TRIXIE = Target(2, "trixie", "3.13", "cp313", "cp313", "linux_armv7l")
+BOOKWORM = Target(1, "bookworm", "3.11", "cp311", "cp311", "linux_armv7l", armv6=False)
+TRIXIE = Target(2, "trixie", "3.13", "cp313", "cp313", "linux_armv7l", armv6=False)
 
 
 def elf(

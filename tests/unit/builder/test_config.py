@@ -19,6 +19,7 @@ def test_settings_are_read_as_the_role_writes_them(tmp_path: Path) -> None:
         "abi_tag": "cp311",
         "platform_tag": "linux_armv7l",
         "machine": "armv7l",
+        "armv6": True,
     }
     path.write_text(json.dumps({"release": release, "forbidden_addresses": ["::1"]}))
     loaded = config.load(path)

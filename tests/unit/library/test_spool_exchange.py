@@ -35,6 +35,7 @@ RELEASE = {
     "abi_tag": "cp311",
     "platform_tag": "linux_armv7l",
     "machine": "armv7l",
+    "armv6": True,
 }
 
 
