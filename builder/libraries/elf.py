@@ -1,11 +1,12 @@
-"""What a shared library says it needs: a small reader of ELF's dynamic section.
+"""What a shared library says it needs, and for which ARM it is: a small reader of ELF.
 
-Follows the System V gABI, chapter 5, for both word sizes and byte orders. Nothing is run (ldd
-runs the loader on the file), and no offset in the file is trusted.
+Follows the System V gABI, chapters 4 and 5, for both word sizes and byte orders. Nothing is run
+(ldd runs the loader on the file), and no offset in the file is trusted.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass
 from typing import IO, Optional
@@ -26,6 +27,21 @@ HEADER_BYTES = 20
 # ELFCLASS32 or ELFCLASS64, and ELFDATA2LSB; EM_ARM or EM_AARCH64
 _ARM_32BIT = MAGIC + b"\x01\x01", b"\x28\x00"
 _ARM_64BIT = MAGIC + b"\x02\x01", b"\xb7\x00"
+
+_SHT_ARM_ATTRIBUTES = 0x70000003
+_MAX_SECTIONS = 200
+_MAX_ATTRIBUTES_BYTES = 4096
+_HARD_FLOAT = 0x400
+# What the attributes of ARMv6 code with VFPv2 may be, where those that are missing are 0 (Addenda
+# to, and Errata in, the ABI for the Arm Architecture, chapter 3). The master holds wheels to it.
+_ARMV6 = {
+    6: ("Tag_CPU_arch", {1, 2, 3, 4, 5, 6, 7, 9}),  # up to v6, v6KZ and v6K; 8 is v6T2
+    9: ("Tag_THUMB_ISA_use", {0, 1}),
+    12: ("Tag_Advanced_SIMD_arch", {0}),
+    10: ("Tag_FP_arch", {0, 1, 2}),
+    28: ("Tag_ABI_VFP_args", {1}),
+}
+_TAG_COMPATIBILITY = 32
 
 
 class ElfError(ValueError):
@@ -59,6 +75,58 @@ class _Strings:
 def is_native(head: bytes, *, is_64bit: bool = False) -> bool:
     """Return whether a file whose first HEADER_BYTES are `head` is an ELF file for such a Pi."""
     return (head[:6], head[18:]) == (_ARM_64BIT if is_64bit else _ARM_32BIT)
+
+
+def not_armv6(stream: IO[bytes]) -> Optional[str]:
+    """Return what says that an ELF file isn't ARMv6 code with VFPv2 and hard floats, or None.
+
+    Raises ElfError for a file that isn't for a 32-bit ARM, or doesn't say for which.
+    """
+    head = _read(stream, 0, 52)
+    if not is_native(head[:HEADER_BYTES]):
+        raise ElfError("it isn't for a 32-bit ARM")
+    table, flags = struct.unpack("<II", head[32:40])
+    (count,) = struct.unpack("<H", head[48:50])
+    if not flags & _HARD_FLOAT:
+        return "it isn't linked for hard floats"
+    raw = _read(stream, table, 40 * min(count, _MAX_SECTIONS))
+    for _, kind, _, _, offset, size, *_ in struct.iter_unpack("<10I", raw):
+        if kind == _SHT_ARM_ATTRIBUTES:
+            said = _attributes(_read(stream, offset, min(size, _MAX_ATTRIBUTES_BYTES)))
+            break
+    else:
+        raise ElfError("it has no .ARM.attributes")
+    for tag, (name, allowed) in _ARMV6.items():
+        if said.get(tag, 0) not in allowed:
+            return f"{name} is {said.get(tag, 0)}"
+    return None
+
+
+def _attributes(raw: bytes) -> dict[int, int]:
+    """Return the numbers among a file's attributes, by their tags."""
+    # The version, a length, the vendor, Tag_File, and a length.
+    if raw[:1] != b"A" or raw[5:12] != b"aeabi\0\1":
+        raise ElfError("its .ARM.attributes begin with others than the file's")
+    stream, said = io.BytesIO(raw[16:]), {}
+    while stream.tell() < len(raw) - 16:
+        tag = _uleb128(stream)
+        is_text = tag in (4, 5) or (tag > _TAG_COMPATIBILITY and tag % 2)
+        if not is_text:
+            said[tag] = _uleb128(stream)
+        if is_text or tag == _TAG_COMPATIBILITY:
+            while _read(stream, stream.tell(), 1) != b"\0":
+                pass
+    return said
+
+
+def _uleb128(stream: IO[bytes]) -> int:
+    value = shift = 0
+    while True:
+        (byte,) = _read(stream, stream.tell(), 1)
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value
 
 
 def dynamic(stream: IO[bytes]) -> Dynamic:

@@ -22,6 +22,7 @@ from builder.attempt import log as build_log
 from builder.attempt import output
 from builder.attempt.build import BuildUnits, Workdir, memory_bytes
 from builder.config import Config, Release
+from builder.libraries import elf
 from builder.sandbox.units import UnitError
 from protocol import fields
 
@@ -65,11 +66,9 @@ def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
             f"the rootfs has Python {facts['python_version']} and {release.name} has "
             f"{release.python_version}: its rootfs is of another release; run site.yml again"
         )
-    if facts["compiler"] != facts["python_triple"]:
-        return (
-            f"the compiler of the rootfs makes code for {facts['compiler']}, and its Python is "
-            f"{facts['python_triple']}: remove the other compiler from rootfs_apt_packages"
-        )
+    compiler = _judge_compiler(facts, release)
+    if compiler:
+        return compiler
     if facts["tag"] != release.tag or release.tag not in facts["accepted_tags"]:
         return (
             f"a wheel of this rootfs is tagged {facts['tag']}, and {release.name} is "
@@ -79,6 +78,21 @@ def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
         return (
             f"a build can reach {', '.join(facts['reached'])}: the firewall isn't loaded; "
             "see systemctl status nftables on the Pi"
+        )
+    return None
+
+
+def _judge_compiler(facts: dict[str, Any], release: Release) -> Optional[str]:
+    if facts["compiler"] != facts["python_triple"]:
+        return (
+            f"the compiler of the rootfs makes code for {facts['compiler']}, and its Python is "
+            f"{facts['python_triple']}: remove the other compiler from rootfs_apt_packages"
+        )
+    if facts["not_armv6"]:
+        return (
+            f"what the compiler of the rootfs makes is not ARMv6 code ({facts['not_armv6']}), and "
+            f"{release.name} promises that: make the rootfs of Raspbian's packages, or set armv6: "
+            f"false for {release.name} in farm_releases"
         )
     return None
 
@@ -192,11 +206,16 @@ class Preflight:
             output.take(workdir.wheels, copy, self.config.wheel_max_bytes)
             with zipfile.ZipFile(copy) as archive:
                 facts = json.loads(archive.read("trial-0.dist-info/facts.json"))
+                compiled = archive.read(facts["compiled"])
             copy.unlink()
-            refuses = judge(facts, self.config.release)
+            release = self.config.release
+            facts["not_armv6"] = elf.not_armv6(io.BytesIO(compiled)) if release.armv6 else None
+            refuses = judge(facts, release)
             facts["accepted_tags"] = facts["accepted_tags"][:1]
             return PreflightResult(refuses, facts)
-        except (UnitError, OSError, output.WheelError, zipfile.BadZipFile, KeyError) as error:
+        except (
+            *(UnitError, OSError, output.WheelError, zipfile.BadZipFile, elf.ElfError, KeyError),
+        ) as error:
             return PreflightResult(f"the trial build can't be made: {error}", {})
         finally:
             self.units.remove(TRIAL_KEY)

@@ -48,7 +48,7 @@ def build_wheel(
 ) -> str:
     """Build a wheel with a compiled module and the facts, tagged as setuptools would (PEP 517)."""
     compiled = _compile()
-    facts = _facts()
+    facts = _facts(compiled)
     with Path(compiled).open("rb") as stream:
         module = stream.read()
     members = {
@@ -83,7 +83,7 @@ def _compiler() -> list:
     return shlex.split(str(sysconfig.get_config_var("CC")))
 
 
-def _facts() -> dict:
+def _facts(compiled: str) -> dict:
     with Path("probe.json").open(encoding="utf-8") as stream:
         probes = json.load(stream)
     accepted = _accepted()
@@ -92,6 +92,7 @@ def _facts() -> dict:
     return {
         "machine": platform.machine(),
         "python_version": "{}.{}".format(*sys.version_info[:2]),
+        "compiled": compiled,
         "compiler": triple.decode().strip(),
         "python_triple": sysconfig.get_config_var("MULTIARCH"),
         "tag": "-".join(accepted[0].split("-")[:2] + [ours]),

@@ -21,6 +21,13 @@ from master.targets.tags import Target
 BOOKWORM = Target(1, "bookworm", "3.11", "cp311", "cp311", "linux_armv7l", armv6=False)
 TRIXIE = Target(2, "trixie", "3.13", "cp313", "cp313", "linux_armv7l", armv6=False)
 
+_OBJECTS = Path(__file__).parents[1] / "fixtures/elf"
+
+
+def linked(name: str) -> bytes:
+    """Return a library that a real compiler made; make.sh beside it says with what."""
+    return (_OBJECTS / f"{name}.so").read_bytes()
+
 
 def elf(
     *needed: str,

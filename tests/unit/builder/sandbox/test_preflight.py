@@ -19,11 +19,13 @@ from builder.sandbox.preflight import Preflight
 from builder.spool import reconcile, status
 from protocol.result import NETWORK, UnitResult
 from tests.support.builder import RELEASE, FakeUnits, config, job
-from tests.support.wheels import Forge
+from tests.support.wheels import Forge, linked
 
 GOOD: dict[str, Any] = {
     "machine": "armv7l",
     "python_version": "3.11",
+    "compiled": "trial.so",
+    "not_armv6": None,
     "compiler": "arm-linux-gnueabihf",
     "python_triple": "arm-linux-gnueabihf",
     "tag": "cp311-cp311-linux_armv7l",
@@ -43,6 +45,7 @@ class Pi:
         (self.config.rootfs / "var/lib/dpkg/status").touch()
         self.units = FakeUnits(self.config.work_dir, self.trial)
         self.facts = dict(GOOD)
+        self.made = "v7"
         self.outcome = UnitResult("success")
         self.now = 0.0
         self.preflight = Preflight(self.config, self.units, clock=lambda: self.now)
@@ -53,8 +56,9 @@ class Pi:
         assert (folder / "in" / "trial_backend.py").exists()
         (folder / "log").write_text("error: no compiler\n")
         if self.outcome.succeeded:
-            facts = {"trial-0.dist-info/facts.json": json.dumps(self.facts).encode()}
-            Forge("trial", "0", self.facts["tag"], files=facts).write(folder / "out")
+            facts = json.dumps(self.facts).encode()
+            files = {"trial-0.dist-info/facts.json": facts, "trial.so": linked(self.made)}
+            Forge("trial", "0", self.facts["tag"], files=files).write(folder / "out")
         return self.outcome
 
     @property
@@ -74,6 +78,7 @@ def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pi:
         ({"machine": "aarch64"}, "arm_64bit=0"),
         ({"python_version": "3.13"}, "has Python 3.13"),
         ({"compiler": "aarch64-linux-gnu"}, "makes code for aarch64-linux-gnu"),
+        ({"not_armv6": "Tag_CPU_arch is 10"}, "not ARMv6 code (Tag_CPU_arch is 10)"),
         ({"tag": "cp311-cp311-linux_aarch64"}, "tagged cp311-cp311-linux_aarch64"),
         ({"accepted_tags": []}, "correct the facts of the release"),
         ({"reached": ["fd00::1"]}, "a build can reach fd00::1"),
@@ -87,6 +92,26 @@ def test_a_wrong_rootfs_or_an_open_sandbox_is_refused(changes: dict[str, Any], s
 def test_a_pi_for_a_64_bit_release_is_told_to_boot_such_a_kernel() -> None:
     release = replace(RELEASE, platform_tag="linux_aarch64", machine="aarch64")
     assert "boot a 64-bit kernel (arm_64bit=1" in (preflight.judge(GOOD, release) or "")
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ("v6", None),
+        ("v7", "is not ARMv6 code (Tag_CPU_arch is 10), and bookworm promises that: make the root"),
+        ("neon", "is not ARMv6 code (Tag_Advanced_SIMD_arch is 1)"),
+        ("softfp", "is not ARMv6 code (it isn't linked for hard floats)"),
+        ("none", "the trial build can't be made: it has no .ARM.attributes"),
+    ],
+)
+def test_a_compiler_that_doesnt_make_the_armv6_code_that_is_promised_is_refused(
+    pi: Pi, made: str, says: str | None
+) -> None:
+    pi.made = made
+    assert pi.preflight.refusal() is None
+    pi.config = replace(pi.config, release=replace(RELEASE, armv6=True))
+    refusal = Preflight(pi.config, pi.units).refusal()
+    assert (refusal is None) if says is None else says in (refusal or "")
 
 
 def test_a_trial_counts_until_the_service_starts_again_or_meets_with_trouble(pi: Pi) -> None:
