@@ -58,9 +58,12 @@ class Archive:
             raise WheelRefusedError(f"{name} has {entry.file_size} bytes, and may have {limit}")
         return b"".join(self.chunks(name))
 
-    def head(self, name: str, size_bytes: int) -> bytes:
-        """Return how the file begins, its CRC unchecked."""
+    def part(self, name: str, offset: int, size_bytes: int) -> bytes:
+        """Return so much of the file from an offset on, or less at its end, its CRC unchecked."""
         with self._zip.open(name) as file:
+            # To seek, zipfile would read many times as much at once.
+            while skipped := file.read(min(CHUNK, offset)):
+                offset -= len(skipped)
             return file.read(size_bytes)
 
     def chunks(self, name: str) -> Iterator[bytes]:

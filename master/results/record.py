@@ -25,7 +25,7 @@ from master.results import sql, verify
 from master.results.refused import WheelRefusedError
 from master.results.repack import Packed, repack
 from master.results.store import Intent, Store
-from master.targets.tags import Target, serves
+from master.targets.tags import ARMV6, Target, serves
 from master.text import one_line
 from protocol import key as keys
 from protocol.key import Key
@@ -236,11 +236,14 @@ class Recorder:
             interpreter = target.interpreter_tag
         # A build tag of its author's gives way to ours.
         builds = [build, *([str(number)] for number in range(1, MAX_BUILD_TAGS))]
-        names = ("-".join([project, version, *b, interpreter, abi, platform]) for b in builds)
-        filename = next((name for name in names if not self._is_taken(job.project, name)), None)
-        if filename is None:
-            raise WheelRefusedError(f"{wheel.filename} has been built {MAX_BUILD_TAGS} times")
-        return filename
+        stems = ("-".join([project, version, *b, interpreter, abi]) for b in builds)
+        # Of two that differ only in whether ARMv6 is proven, pip wouldn't know the newer one.
+        armv7 = platform.removeprefix(f"{ARMV6}.")
+        for stem in stems:
+            names = (f"{stem}-{armv7}", f"{stem}-{ARMV6}.{armv7}")
+            if not any(self._is_taken(job.project, name) for name in names):
+                return f"{stem}-{platform}"
+        raise WheelRefusedError(f"{wheel.filename} has been built {MAX_BUILD_TAGS} times")
 
     def _serves_older(self, target: Target, wheel: verify.Wheel) -> bool:
         """Return whether an older release's pip, with its older C library, takes it, too (abi3).
@@ -321,6 +324,7 @@ class Recorder:
                 "metadata_sha256": wheel.metadata_sha256,
                 "requires_python": wheel.requires_python,
                 "serves_every_platform": wheel.serves_every_platform,
+                "not_armv6": wheel.not_armv6,
                 "now": arrival.now,
             },
         )

@@ -38,9 +38,10 @@ INSERT INTO build_logs (build_id, log, size_bytes) VALUES (%(build_id)s, %(log)s
 
 FILE = """
 INSERT INTO files (build_id, version_id, filename, size_bytes, sha256, metadata_sha256,
-                   requires_python, serves_every_platform, uploaded_at)
+                   requires_python, serves_every_platform, not_armv6, uploaded_at)
 VALUES (%(build_id)s, %(version_id)s, %(filename)s, %(size_bytes)s, %(sha256)s,
-        %(metadata_sha256)s, %(requires_python)s, %(serves_every_platform)s, %(now)s)
+        %(metadata_sha256)s, %(requires_python)s, %(serves_every_platform)s, %(not_armv6)s,
+        %(now)s)
 RETURNING file_id
 """
 

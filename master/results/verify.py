@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser, HeaderParser
+from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -39,7 +40,7 @@ from packaging.version import InvalidVersion, Version
 from master.results import elf
 from master.results.archive import Archive
 from master.results.refused import WheelRefusedError
-from master.targets.tags import ANY, Target, is_pure, serves
+from master.targets.tags import ANY, ARMV6, Target, is_pure, serves
 from master.text import one_line
 
 MAX_METADATA_BYTES = 4 << 20
@@ -57,7 +58,7 @@ MAX_REQUIRES_PYTHON_LENGTH = 200
 MAX_TAGS = 1000
 """That one line of WHEEL may stand for: a compressed set's are the product of its parts."""
 MAX_FILENAME = 220
-"""So that there is room for a build tag and a suffix in the 255 bytes of a file name."""
+"""So that there is room for what recording adds, and suffixes, in the 255 bytes of a file name."""
 
 _FILENAME = re.compile(rf"[A-Za-z0-9._+!-]{{1,{MAX_FILENAME}}}")
 _ANY_PYTHON = re.compile(r"[a-z]{2}[0-9]+")
@@ -85,7 +86,7 @@ class Wheel:
     """What was found out about a wheel from its names and headers; repack checks the contents."""
 
     filename: str
-    """As it will be published: at first, as computed from the job and the tags."""
+    """As it will be published: at first, as computed from the job, the tags and not_armv6."""
     tags: frozenset[Tag]
     metadata: bytes
     requires_python: str | None
@@ -93,6 +94,8 @@ class Wheel:
     """Normalised names of the projects that it always requires."""
     native: tuple[str, ...]
     """Paths of its ELF files that are for a Pi: libraries, programs and what else there is."""
+    not_armv6: str | None
+    """The first of its ELF files that isn't proven ARMv6, and why; None where none has to be."""
     dist_info: str
     """The folder of its METADATA."""
     headers: Message
@@ -148,8 +151,11 @@ def _verify(file: BinaryIO, expected: Expected) -> Wheel:
     if digest(file) != (expected.size_bytes, expected.sha256):
         raise WheelRefusedError("what arrived isn't what the builder says it sent (size or sha256)")
     build, tags = _check_filename(expected)
-    filename = _filename(expected)
     archive = Archive(file, size_bytes)
+    elves = sorted(path for path in archive.files if archive.part(path, 0, 4) == elf.MAGIC)
+    wanted = expected.target.armv6 and all(tag.platform != ANY for tag in tags)
+    not_armv6 = _not_armv6(archive, elves) if wanted else None
+    filename = _filename(expected, not_armv6)
     info = _dist_info(archive, expected)
     metadata = archive.read(f"{info}/METADATA", MAX_METADATA_BYTES)
     headers = _check_metadata(metadata, expected)
@@ -161,9 +167,8 @@ def _verify(file: BinaryIO, expected: Expected) -> Wheel:
         dependencies=_dependencies(headers),
         headers=_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, tags),
         record=_record(archive, f"{info}/RECORD"),
-        native=tuple(
-            sorted(path for path in archive.files if _is_native(archive, path, expected.target))
-        ),
+        native=tuple(path for path in elves if _is_native(archive, path, expected.target)),
+        not_armv6=not_armv6,
         dist_info=info,
         archive=archive,
     )
@@ -227,11 +232,18 @@ def _shown(tags: frozenset[Tag] | list[Tag]) -> str:
     return ", ".join(sorted(map(str, tags))[:5])
 
 
-def _filename(expected: Expected) -> str:
-    """Return the wheel's name with project and version normalised (binary distribution format)."""
-    rest = expected.filename.split("-", 2)[2].lower()
+def _filename(expected: Expected, not_armv6: str | None) -> str:
+    """Return the wheel's name with project and version normalised (binary distribution format).
+
+    Its platform tag is what was found out, unless it is for any.
+    """
+    target, rest = expected.target, expected.filename.split("-", 2)[2].lower()
+    tags, _, platforms = rest.removesuffix(".whl").rpartition("-")
+    if ANY not in platforms.split("."):
+        armv6 = target.armv6 and not not_armv6
+        platforms = f"{ARMV6}.{target.platform_tag}" if armv6 else target.platform_tag
     version = expected.version.replace("-", "_")
-    filename = f"{expected.project.replace('-', '_')}-{version}-{rest}"
+    filename = f"{expected.project.replace('-', '_')}-{version}-{tags}-{platforms}.whl"
     # The version may have been sent in a shorter spelling.
     if len(filename) > MAX_FILENAME:
         raise WheelRefusedError(f"its name has {len(filename)} characters: {filename[:100]}…")
@@ -346,14 +358,16 @@ def _rows(data: bytes) -> Iterator[list[str]]:
 
 
 def _is_native(archive: Archive, path: str, target: Target) -> bool:
-    """Return whether it is an ELF file for a Pi of the target."""
-    head = archive.head(path, elf.HEADER_BYTES)
-    if not head.startswith(elf.MAGIC):
-        return False
-    trouble = elf.trouble(head, is_64bit=target.is_64bit)
+    """Return whether an ELF file is for a Pi of the target."""
+    trouble = elf.trouble(archive.part(path, 0, elf.HEADER_BYTES), is_64bit=target.is_64bit)
     if trouble and _is_imported(path, target):
         raise WheelRefusedError(f"{path!a} {trouble}")
     return not trouble
+
+
+def _not_armv6(archive: Archive, elves: list[str]) -> str | None:
+    troubles = ((path, elf.armv6_trouble(partial(archive.part, path))) for path in elves)
+    return next((f"{path} {trouble}" for path, trouble in troubles if trouble), None)
 
 
 def _is_imported(path: str, target: Target) -> bool:

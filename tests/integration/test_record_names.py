@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import zipfile
 
+import psycopg2.errors
 import pytest
 from packaging.tags import parse_tag
+from packaging.utils import parse_wheel_filename
 
 from master.targets.tags import serves
 from tests.support.farm import Farm, upstream
-from tests.support.wheels import BOOKWORM, PURE, Forge, elf, unpacked
+from tests.support.wheels import BOOKWORM, PURE, Forge, elf, linked, unpacked
 
 # As a project for boards of many kinds has them.
 HELPERS = {"demo/pulse": elf(), "demo/pulse64": elf(bits=64, machine=183, flags=0)}
@@ -33,6 +35,28 @@ def test_a_taken_name_gets_a_build_tag_and_its_bytes_never_change(farm: Farm, ke
         assert "Build: 2" in wheel.read("demo-1.0.dist-info/WHEEL").decode()
         assert wheel.read("demo.py") == b"other"
     assert farm.differences() == ["built twice: (1,)"]
+
+
+def test_a_wheel_serves_armv6_where_its_release_promises_and_its_code_proves_it(
+    farm: Farm, key: str
+) -> None:
+    farm.rows("UPDATE targets SET armv6 = true WHERE name = 'bookworm'")
+    v7 = "demo/_c.so has Tag_CPU_arch: v7"
+    for code, name, says in (
+        ("v7", "demo-1.0-cp311-cp311-linux_armv7l.whl", v7),
+        # The compiler was put right: pip prefers the build tag.
+        ("v6", "demo-1.0-1-cp311-cp311-linux_armv6l.linux_armv7l.whl", None),
+        ("v6", "demo-1.0-2-cp311-cp311-linux_armv6l.linux_armv7l.whl", None),
+        ("v7", "demo-1.0-3-cp311-cp311-linux_armv7l.whl", v7),
+    ):
+        farm.send("pi1", key, Forge(files={"demo/_c.so": linked(code)}))
+        assert farm.record(key).filename == name
+        assert farm.value("SELECT not_armv6 FROM files WHERE filename = %s", name) == says
+        assert serves(parse_wheel_filename(name)[3], BOOKWORM)
+        farm.rows("UPDATE jobs SET state = 'pending', finished_at = NULL")
+        (key,) = farm.keys("pi1")
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        farm.rows("UPDATE files SET not_armv6 = 'why'")
 
 
 def test_a_name_that_a_restored_database_forgot_is_taken_all_the_same(farm: Farm, key: str) -> None:
