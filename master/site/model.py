@@ -34,6 +34,8 @@ class Wheel:
     """As its METADATA has it (PEP 345)."""
     uploaded_at: datetime
     apt_packages: tuple[str, ...] = ()
+    not_armv6: str | None = None
+    """Which file in it keeps it off the Pis with an ARMv6 processor, and why."""
 
 
 @dataclass(frozen=True)

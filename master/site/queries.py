@@ -63,7 +63,7 @@ _BUILDS = """
 """
 _WHEELS = """
     SELECT files.version_id, filename, targets.name AS target, files.size_bytes, sha256,
-           metadata_sha256, files.requires_python, uploaded_at,
+           metadata_sha256, files.requires_python, uploaded_at, not_armv6,
            ARRAY(SELECT dependency FROM file_dependencies
                  WHERE file_dependencies.file_id = files.file_id AND tool = 'apt'
                  ORDER BY dependency) AS apt_packages
@@ -226,6 +226,7 @@ def _wheel(row: Any) -> Wheel:
         requires_python=row.requires_python,
         uploaded_at=row.uploaded_at,
         apt_packages=tuple(row.apt_packages),
+        not_armv6=row.not_armv6,
     )
 
 

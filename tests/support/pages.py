@@ -52,6 +52,7 @@ def demo() -> Project:
                     wheel(
                         "demo_lib-1.10-cp311-cp311-linux_armv7l.whl",
                         apt_packages=("liblzo2-2", "libstdc++6"),
+                        not_armv6=f"{HOSTILE} has Tag_CPU_arch: v7",
                     ),
                 ),
                 builds=(

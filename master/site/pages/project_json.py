@@ -69,6 +69,7 @@ def _wheel(project: Project, wheel: Wheel) -> dict[str, Any]:
         "requires_python": wheel.requires_python,
         "upload_time": upload_time(wheel.uploaded_at),
         "apt_packages": list(wheel.apt_packages),
+        "not_armv6": wheel.not_armv6,
     }
 
 

@@ -102,6 +102,14 @@ def test_a_project_page_shows_each_state_with_reason_and_log(page: Page) -> None
     assert "1 min 5 s" in page.text
 
 
+def test_a_project_page_says_what_keeps_a_wheel_off_the_first_pis(page: Page) -> None:
+    says = (
+        "Not for a Pi 1, Zero or Zero W (ARMv6): </a></p><script>alert(1)</script> \"'& has Tag_CPU"
+    )
+    assert says in page.text
+    assert page.text.count("ARMv6") == 1
+
+
 def test_what_pypi_removed_is_shown_and_not_linked(page: Page) -> None:
     assert "PyPI has removed this version" in page.text
     assert not any("demo_lib-1.8" in link for link in page.links)
@@ -160,6 +168,7 @@ def test_programs_find_on_the_page_what_people_do(site: Site) -> None:
     assert newest["targets"]["trixie"]["state"] == "failed"
     assert newest["targets"]["trixie"]["log"] == "log/9.txt"
     assert newest["files"][0]["apt_packages"] == ["liblzo2-2", "libstdc++6"]
+    assert newest["files"][0]["not_armv6"] == f"{HOSTILE} has Tag_CPU_arch: v7"
     assert [build["log"] for build in newest["builds"]] == ["log/7.txt", None, "log/9.txt"]
 
 
