@@ -61,8 +61,9 @@ def claim(
     """Lease what is pending to every builder whose spool is low.
 
     fleet is the inventory, as the target of each builder: who is new is taken up, who isn't in it
-    any more gives its jobs back; None leaves the fleet as it is. A builder that is missing or
-    refuses is talked to and gets nothing. With check, nothing is written. Raises db.BusyError.
+    any more gives its jobs back; None leaves the fleet as it is. A builder that is missing,
+    refuses or is paused is talked to and gets nothing. With check, nothing is written. Raises
+    db.BusyError.
     """
     paused, left_out = no_room(config), None
     # Two claims at once would both fill the same spool.
@@ -73,6 +74,7 @@ def claim(
         cursor.execute(sql.BUILDERS, {"now": now})
         builders: list[Any] = cursor.fetchall()
         leased = 0
+        _take_back(cursor, [b for b in builders if b.paused_at])
         if paused is None:
             leased = _lease(cursor, config.spool_depth, builders, now)
         notes.note(cursor, "claims_paused", paused or "", now)
@@ -120,9 +122,10 @@ def _lease(cursor: Cursor, depth: int, builders: Sequence[Any], now: datetime) -
     cursor.execute(sql.WAKE, {"now": now})
     leased = 0
     for target_id, fleet in sorted(fleets.items()):
-        ready = [b for b in fleet if b.due and not b.missing_since and not b.refuses]
+        ready = [b for b in fleet if b.due and not (b.missing_since or b.refuses or b.paused_at)]
         if ready:
-            _take_back(cursor, fleet)
+            # There are others to build it.
+            _take_back(cursor, [b for b in fleet if b.refuses])
         # The emptiest spools first, so that few jobs are spread widely.
         slots = sorted(
             (place, b.name, b.builder_id) for b in ready for place in range(b.held, depth)
@@ -158,12 +161,13 @@ def _bring_forward(cursor: Cursor, builders: Sequence[Any]) -> None:
                 cursor.execute(sql.REVOKE, _lease_of(builder, key))
 
 
-def _take_back(cursor: Cursor, fleet: Sequence[Any]) -> None:
-    """Ask builders that refuse for all that they haven't begun: there are others to build it."""
-    for builder in fleet:
-        said = report.read(builder.report) if builder.refuses else None
-        for key in said.queued if said else ():
-            cursor.execute(sql.REVOKE, _lease_of(builder, key))
+def _take_back(cursor: Cursor, builders: Sequence[Any]) -> None:
+    """Ask builders for all that they haven't begun."""
+    for builder in builders:
+        said = report.read(builder.report)
+        started = [key.job_id for key in said.started] if said else []
+        bound = {"builder_id": builder.builder_id, "started": started}
+        cursor.execute(sql.REVOKE_UNSTARTED, bound)
 
 
 def _revoke(cursor: Cursor, fleet: Sequence[Any], idle: int) -> None:

@@ -20,12 +20,14 @@ ON CONFLICT (name) DO UPDATE
  WHERE (b.target_id, b.active) IS DISTINCT FROM (excluded.target_id, true)
 """
 
+# A Pi that comes back, or another one of its name, is not the one that was paused.
 RETIRE = """
-UPDATE builders SET active = false WHERE active AND NOT %(targets)s::jsonb ? name
+UPDATE builders SET active = false, paused_at = NULL, paused_by = NULL, paused_reason = NULL
+ WHERE active AND NOT %(targets)s::jsonb ? name
 """
 
 BUILDERS = """
-SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.report,
+SELECT b.builder_id, b.name, b.target_id, b.missing_since, b.refuses, b.paused_at, b.report,
        b.next_contact_at <= %(now)s AS due,
        count(j.job_id) FILTER (WHERE NOT j.revoking) AS held,
        count(j.job_id) FILTER (WHERE j.revoking) AS revoking
@@ -58,6 +60,13 @@ UPDATE jobs SET revoking = true
    AND state = 'leased' AND NOT revoking
 """
 
+# What a builder has begun stays with it, whatever of it the report has told yet.
+REVOKE_UNSTARTED = """
+UPDATE jobs SET revoking = true
+ WHERE builder_id = %(builder_id)s AND state = 'leased' AND NOT revoking
+   AND NOT job_id = ANY (%(started)s)
+"""
+
 LEASED_FIRST = """
 SELECT job_id FROM jobs WHERE state = 'leased' AND priority >= %(priority)s
 """
@@ -74,6 +83,24 @@ SELECT b.name AS builder, t.name AS target, j.job_id, j.attempt, j.handed_at, j.
   JOIN upstream_files f ON f.upstream_file_id = j.upstream_file_id
  WHERE j.state = 'leased'
  ORDER BY j.priority DESC, j.job_id
+"""
+
+# Who is paused
+
+PAUSES = """
+SELECT name, paused_reason FROM builders WHERE active ORDER BY name
+"""
+
+PAUSE = """
+UPDATE builders
+   SET paused_at = coalesce(paused_at, %(now)s), paused_by = %(by)s, paused_reason = %(reason)s
+ WHERE active AND name = ANY (%(names)s)
+   AND (paused_by IS DISTINCT FROM 'operator' OR %(by)s = 'operator')
+"""
+
+RESUME = """
+UPDATE builders SET paused_at = NULL, paused_by = NULL, paused_reason = NULL
+ WHERE active AND name = ANY (%(names)s) AND (paused_by = 'upgrade' OR %(by)s = 'operator')
 """
 
 # How leases go on and end

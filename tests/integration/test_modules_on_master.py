@@ -165,6 +165,24 @@ def test_what_the_settings_no_longer_want_leaves_the_queue(run: Run, farm: Farm)
         assert run("pypi_sync", index)["queued"] == 4
 
 
+def test_a_builder_is_paused_once_and_check_mode_only_tells(run: Run, farm: Farm) -> None:
+    farm.claim({"pi1": "bookworm"})
+    pi1 = {"builders": ["pi1"], "reason": "a new fan"}
+    first = {"before": {"pi1": None}, "after": {"pi1": "a new fan"}}
+    told = run("builder_pause", **pi1, _ansible_check_mode=True)
+    assert (told["changed"], told["diff"]) == (True, first)
+    done = run("builder_pause", **pi1)
+    assert (done["changed"], done["diff"]) == (True, first)
+    assert not run("builder_pause", **pi1)["changed"]
+    assert not run("builder_pause", **pi1, by="upgrade", state="resumed")["changed"]
+    again: dict[str, Any] = {"builders": ["pi1"], "state": "resumed"}
+    assert run("builder_pause", **again, _ansible_check_mode=True)["changed"]
+    assert run("builder_pause", **again)["builders"] == {"pi1": None}
+    assert not run("builder_pause", **again)["changed"]
+    unknown = run("builder_pause", builders=["pi7"])
+    assert unknown["msg"].startswith("the farm doesn't know pi7; it knows pi1. A new Pi is known")
+
+
 def test_the_schema_is_brought_once(run: Run, farm: Farm) -> None:
     assert not run("schema_migrate", targets=TARGETS)["changed"]
     changed = [*TARGETS[:1], {**TARGETS[1], "python_version": "3.14"}]
@@ -188,11 +206,16 @@ def test_a_bare_database_is_migrated_and_check_mode_only_lists(run: Run, farm: F
 
 
 @pytest.mark.parametrize(
-    "name", ["schema_migrate", "pypi_sync", "job_request", "queue_claim", "result_record"]
+    "name",
+    ["schema_migrate", "pypi_sync", "job_request", "queue_claim", "result_record", "builder_pause"],
 )
 def test_a_database_that_is_off_is_named_with_cause_and_way_out(run: Run, name: str) -> None:
     database = {"host": "127.0.0.1", "port": 9, "name": "wheelyard", "sslrootcert": "/no/ca.crt"}
-    needed: dict[str, Any] = {"result_record": {"exchanges": {}}, "job_request": {"packages": []}}
+    needed: dict[str, Any] = {
+        "result_record": {"exchanges": {}},
+        "job_request": {"packages": []},
+        "builder_pause": {"builders": ["pi1"]},
+    }
     arguments = needed.get(name, {})
     message = run(name, {"database": database}, **arguments)["msg"]
     assert "wheelyard at 127.0.0.1:9 can't be reached" in message

@@ -46,6 +46,11 @@ WRONG = {
         INSERT INTO jobs (version_id, target_id, upstream_file_id)
         SELECT version_id, target_id, upstream_file_id FROM jobs""",
     "a job without a file": "UPDATE jobs SET upstream_file_id = 0",
+    "a pause without a reason": "UPDATE builders SET paused_at = now(), paused_by = 'operator'",
+    "a reason of no pause": "UPDATE builders SET paused_reason = 'why'",
+    "a paused builder that has left": """
+        UPDATE builders SET active = false, paused_at = now(), paused_by = 'upgrade',
+        paused_reason = 'why'""",
     "a build that succeeds for a reason": """
         INSERT INTO builds (job_id, attempt, builder_id, status, reason, reason_code, finished_at)
         SELECT job_id, 1, builders.builder_id, 'built', 'because', 'build-failed', now()
@@ -86,6 +91,7 @@ FORBIDDEN = [
     ("sync", "UPDATE jobs SET builder_id = NULL"),
     ("sync", "INSERT INTO builds DEFAULT VALUES"),
     ("sync", "UPDATE builders SET refuses = NULL"),
+    ("site", "UPDATE builders SET paused_at = NULL"),
     ("sync", "DELETE FROM projects"),
     ("queue", "INSERT INTO projects DEFAULT VALUES"),
     ("queue", "UPDATE projects SET name = 'x'"),
