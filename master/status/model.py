@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-State = Literal["building", "idle", "missing", "refuses", "new"]
+State = Literal["building", "idle", "missing", "paused", "refuses", "new"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Builder:
     last_seen_at: datetime | None
     missing_since: datetime | None
     refuses: str | None
+    paused_at: datetime | None
+    paused_reason: str | None
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,12 @@ SELECT t.name,
 
 _BUILDERS = """
 SELECT b.builder_id, b.name, t.name AS target, b.last_seen_at, b.missing_since, b.refuses,
-       b.report,
+       b.paused_at, b.paused_reason, b.report,
        (SELECT count(*) FROM jobs j WHERE j.builder_id = b.builder_id AND j.state = 'leased')
            AS leased
   FROM builders b JOIN targets t USING (target_id)
  WHERE b.active AND (%(targets)s::text[] IS NULL OR t.name = ANY (%(targets)s))
+   AND (%(builders)s::text[] IS NULL OR b.name = ANY (%(builders)s))
  ORDER BY t.name, b.name
 """
 
@@ -186,16 +187,19 @@ def read(
     since: datetime | None = None,
     targets: Sequence[str] | None = None,
     job_ids: Sequence[int] | None = None,
+    builders: Sequence[str] | None = None,
     ignored: bool = False,
 ) -> Info:
     """Return the farm as one snapshot sees it, and the run of these jobs when since is given.
 
-    None stands for all targets and all jobs. ignored asks for what of the index can't be used.
+    None stands for all targets, jobs and builders. ignored asks for what of the index can't be
+    used.
     """
     chosen = {
         "since": since,
         "targets": None if targets is None else list(targets),
         "job_ids": None if job_ids is None else list(job_ids),
+        "builders": None if builders is None else list(builders),
     }
     conn.set_session(isolation_level="REPEATABLE READ", readonly=True)
     with db.transaction(conn) as cursor:
@@ -267,6 +271,8 @@ def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Build
                 state=(
                     "missing"
                     if row.missing_since
+                    else "paused"
+                    if row.paused_at
                     else "new"
                     if row.last_seen_at is None
                     else "refuses"
@@ -280,6 +286,8 @@ def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Build
                 last_seen_at=row.last_seen_at,
                 missing_since=row.missing_since,
                 refuses=row.refuses,
+                paused_at=row.paused_at,
+                paused_reason=row.paused_reason,
             )
         )
     return tuple(builders)

@@ -57,14 +57,22 @@ def eta_s(info: Info) -> float | None:
 
 def builder_text(builder: Builder, now: datetime) -> str:
     """Return what a builder does, in words for people."""
+    paused = ""
+    if builder.paused_at:
+        reason = one_line(builder.paused_reason, SHORT)
+        paused = f"paused since {clock(builder.paused_at)} ({reason}); "
+    return paused + _doing(builder, now)
+
+
+def _doing(builder: Builder, now: datetime) -> str:
     queued = f"; {count(builder.queued, 'more job')} in its spool" if builder.queued else ""
-    if builder.state == "missing" and builder.missing_since:
+    if builder.missing_since:
         since = builder.missing_since
         return (
             f"has not answered for {duration((now - since).total_seconds())}"
             f" (since {clock(since)}){queued}"
         )
-    if builder.state == "new":
+    if builder.last_seen_at is None:
         return "has not been asked yet"
     running = builder.running
     if running:
@@ -74,7 +82,7 @@ def builder_text(builder: Builder, now: datetime) -> str:
     else:
         # Queued, or finished and not collected yet.
         doing = f"between two builds{queued}" if builder.queued else "idle"
-    if builder.state == "refuses":
+    if builder.refuses:
         refusal = f"takes no jobs: {one_line(builder.refuses)}"
         return f"{refusal}; {doing}" if running else refusal
     return doing
@@ -133,7 +141,7 @@ def standing_still(info: Info) -> dict[str, str]:
 def _may_build(builder: Builder, info: Info) -> bool:
     if builder.state == "missing" and builder.missing_since:
         return (info.now - builder.missing_since).total_seconds() < info.lost_after_s
-    return builder.state != "refuses" or builder.running is not None
+    return builder.state not in ("paused", "refuses") or builder.running is not None
 
 
 def trouble(info: Info) -> dict[str, str]:
@@ -203,9 +211,14 @@ def progress(info: Info) -> list[str]:
     return lines + indent([*waiting_lines(info), *builder_lines(concerned, info.now), *wrong])
 
 
+def builders(info: Info) -> list[str]:
+    """Return what each builder does, and what is wrong with the farm itself."""
+    return [*builder_lines(info.builders, info.now), *indent(trouble(info).values())]
+
+
 def builder_lines(builders: Sequence[Builder], now: datetime) -> list[str]:
     """Return a line for each of a dozen, those with most to tell, and a count of the rest."""
-    order = {"refuses": 0, "missing": 1, "building": 2, "new": 3, "idle": 4}
+    order = {"refuses": 0, "missing": 1, "paused": 2, "building": 3, "new": 4, "idle": 5}
     ranked = sorted(builders, key=lambda b: (order[b.state], b.name))
     shown = sorted(ranked[:BUILDERS_SHOWN], key=lambda b: (b.target, b.name))
     lines = table([(b.name, builder_text(b, now)) for b in shown]) if shown else []
@@ -292,7 +305,7 @@ def summary(info: Info) -> list[str]:
         lines += indent(table(failed))
         if len(run.failures) > len(shown):
             lines.append(f"  and {len(run.failures) - len(shown)} more")
-    away = [b for b in info.builders if b.state in {"missing", "refuses"}]
+    away = [b for b in info.builders if b.state in {"missing", "paused", "refuses"}]
     away = [b for b in away if b.target in run.results]
     if away:
         lines += ["", "Builders that take no jobs:", *indent(builder_lines(away, info.now))]

@@ -94,9 +94,24 @@ def test_states_of_builders(farm: Farm) -> None:
     farm.builder("new")
     farm.builder("lost", last_seen_at=farm.now, missing_since=farm.now)
     farm.builder("full", last_seen_at=farm.now, refuses="its disk is full")
+    pause: dict[str, Any] = {
+        "paused_at": farm.now,
+        "paused_by": "operator",
+        "paused_reason": "a new fan",
+    }
+    farm.builder("still", last_seen_at=farm.now, refuses="its disk is full", **pause)
+    farm.builder("off", last_seen_at=farm.now, missing_since=farm.now, **pause)
     farm.builder("former", active=False)
     states = {builder.name: builder.state for builder in look(farm).builders}
-    assert states == {"new": "new", "lost": "missing", "full": "refuses"}
+    assert states == {
+        "new": "new",
+        "lost": "missing",
+        "full": "refuses",
+        "still": "paused",
+        "off": "missing",
+    }
+    (still,) = look(farm, builders=["still"]).builders
+    assert (still.paused_at, still.paused_reason) == (farm.now, "a new fan")
 
 
 def test_a_run_is_what_ended_since_and_what_is_left(farm: Farm) -> None:

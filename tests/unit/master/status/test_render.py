@@ -37,6 +37,8 @@ def builder(name: str, state: State = "idle", target: str = "bookworm") -> Build
         last_seen_at=None if state == "new" else ago(seconds=5),
         missing_since=ago(minutes=20) if state == "missing" else None,
         refuses="its disk is full" if state == "refuses" else None,
+        paused_at=ago(hours=1) if state == "paused" else None,
+        paused_reason="a new fan" if state == "paused" else None,
     )
 
 
@@ -101,6 +103,30 @@ def test_status_shows_queue_builders_and_when_things_happened() -> None:
 def test_a_builder_that_has_not_begun_is_not_idle() -> None:
     text = render.builder_text(replace(builder("pi1"), queued=1), NOW)
     assert text == "between two builds; 1 more job in its spool"
+
+
+def test_a_paused_builder_is_shown_with_the_reason_and_with_what_it_does() -> None:
+    pi1 = builder("pi1", "paused")
+    pause = "paused since 2026-11-21 07:00 UTC (a new fan)"
+    assert render.builder_text(pi1, NOW) == f"{pause}; idle"
+    building = replace(pi1, running=Running("spidev", "3.6", 80), queued=1)
+    text = f"{pause}; building spidev 3.6 for 1 min 20 s; 1 more job in its spool"
+    assert render.builder_text(building, NOW) == text
+    refusing = replace(pi1, refuses="its disk is full")
+    assert render.builder_text(refusing, NOW) == f"{pause}; takes no jobs: its disk is full"
+    away = replace(pi1, state="missing", missing_since=ago(minutes=20))
+    assert render.builder_text(away, NOW).startswith(f"{pause}; has not answered for 20 min")
+
+
+def test_a_run_has_no_hope_in_a_paused_builder_but_for_what_it_builds() -> None:
+    work = run(bookworm=Remaining(3, 60.0))
+    pi1 = builder("pi1", "paused")
+    line = render.stuck(farm(pi1, run=work))["bookworm"]
+    assert line.endswith("no builder that takes them: pi1 " + render.builder_text(pi1, NOW))
+    assert render.eta_s(farm(pi1, run=work)) is None
+    finishing = replace(pi1, running=Running("spidev", "3.6", 1))
+    assert render.stuck(farm(finishing, run=work)) == {}
+    assert "  pi1  paused since" in "\n".join(render.summary(farm(pi1, run=run())))
 
 
 def test_a_failed_publish_is_told_until_one_succeeds() -> None:
