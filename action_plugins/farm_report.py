@@ -19,7 +19,8 @@ module: farm_report
 short_description: Print what the farm is doing
 description:
   - Prints the text of M(farm_info), and returns all that it returns.
-  - With O(follow), prints progress until the run is built and published, then its summary.
+  - With O(follow), prints progress until the run is built and published, then its summary; with
+    O(builders), until they hold no job.
   - Give it C(delegate_to) the master; it is where the state is read.
   - It prints first that Ctrl-C ends the following only. The farm goes on building.
 extends_documentation_fragment:
@@ -34,7 +35,9 @@ options:
   view:
     description: What to print when not following.
   follow:
-    description: Print progress until the run is published. Needs O(since).
+    description: >-
+      Print progress until the run is published, or O(builders) hold no job. Needs one of O(since)
+      and O(builders).
     type: bool
     default: false
   interval_s:
@@ -43,7 +46,7 @@ options:
     default: 5
   patience_s:
     description:
-      - For how many seconds a run may stand still before it is given up.
+      - For how many seconds a run may stand still, or O(builders) hold jobs, before it is given up.
       - It stands still when nobody is left to build its jobs, when all of them wait for sdists that
         couldn't be fetched, when it can't be published, when no round ends, and when the master
         doesn't answer.
@@ -59,16 +62,23 @@ EXAMPLES = r"""
     targets:
       - bookworm
   delegate_to: master
+
+- name: Wait until pi7 holds nothing
+  farm_report:
+    follow: true
+    builders:
+      - pi7
+  delegate_to: master
 """
 
 RETURN = r"""
 run:
-  description: How the run ended, as M(farm_info) returns it.
+  description: How the run ended, as M(farm_info) returns it; null where none was followed.
   type: dict
   returned: always
 """
 
-PASSED_ON = ("config_path", "since", "targets", "job_ids")
+PASSED_ON = ("config_path", "since", "targets", "job_ids", "builders")
 """To farm_info, which validates them."""
 
 REPEAT_AFTER_S = 60.0
@@ -79,6 +89,8 @@ FOLLOWING = (
     "Following; Ctrl-C ends this only, and the farm goes on building and publishing."
     " ansible-playbook playbooks/status.yml shows how far it has come."
 )
+
+WAITING = "Waiting until {} holds no job; Ctrl-C ends this only, and it stays paused."
 
 display = Display()
 
@@ -100,7 +112,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
             "patience_s": {"type": "float", "default": 600},
         }
         _, args = self.validate_argument_spec(
-            argument_spec=spec, required_if=[("follow", True, ("since",))]
+            argument_spec=spec, required_if=[("follow", True, ("since", "builders"), True)]
         )
         if args["follow"] and not self._task.check_mode:
             return self._follow(args, variables)
@@ -120,19 +132,20 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         return result
 
     def _follow(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        """Print progress until the run is done or given up, then its summary.
+        """Print progress until what is followed is done or given up, then a run's summary.
 
         Raises AnsibleActionFail when it was given up.
         """
+        view = "progress" if args["since"] else "builders"
         patience = Patience(args["patience_s"])
         printed = Printed()
         gave_up = None
-        show([FOLLOWING])
+        show([FOLLOWING if args["since"] else WAITING.format(", ".join(args["builders"]))])
         while True:
             started = time.monotonic()
-            info, problem = self._look(args, variables)
+            info, problem = self._look(args, view, variables)
             if info is not None:
-                if info["run"]["done"]:
+                if is_done(info):
                     break
                 if printed.is_news(info, started):
                     show(info["lines"])
@@ -143,7 +156,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
                 gave_up = problem
                 break
             time.sleep(max(0.0, args["interval_s"] - (time.monotonic() - started)))
-        if info is not None:
+        if info is not None and args["since"]:
             info = self._read(args, "summary", variables)
             show(["", *info.get("lines", [])])
         if gave_up:
@@ -151,11 +164,11 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible is untyped
         return info or {}
 
     def _look(
-        self, args: dict[str, Any], variables: dict[str, Any]
+        self, args: dict[str, Any], view: str, variables: dict[str, Any]
     ) -> tuple[dict[str, Any] | None, str | None]:
         """Return the state, or why it can't be read: a master may be rebooted meanwhile."""
         try:
-            info = self._read(args, "progress", variables)
+            info = self._read(args, view, variables)
         except AnsibleConnectionFailure as error:
             # The connection that failed is of no use any more.
             self._connection.reset()
@@ -171,9 +184,25 @@ def show(lines: list[str]) -> None:
         display.display(line)
 
 
+def is_done(info: dict[str, Any]) -> bool:
+    """Return whether the run is done; where there is none, whether the builders hold no job."""
+    if info["run"]:
+        return bool(info["run"]["done"])
+    return not any(builder["running"] or builder["queued"] for builder in info["builders"])
+
+
 def standstill(info: dict[str, Any]) -> str | None:
-    """Return why the run does not get on, None while it does (or may)."""
+    """Return why the run does not get on, None while it does (or may).
+
+    Builders that hold jobs don't get on until they hold none: for that there is a time.
+    """
     run = info["run"]
+    if not run:
+        names = ",".join(builder["name"] for builder in info["builders"])
+        return (
+            f"{'; '.join(info['lines'])}. Type the same again to wait for it, or ansible-playbook"
+            f" playbooks/resume.yml -l {names} to give it work again"
+        )
     stuck_jobs = sum(run["left"][target]["jobs"] for target in run["stuck"])
     if run["outstanding"] and stuck_jobs == run["outstanding"]:
         return "\n".join(run["stuck"].values())
@@ -217,10 +246,11 @@ class Printed:
             [b["name"], b["state"], b["queued"], b["running"] and {**b["running"], "for_s": 0}]
             for b in info["builders"]
         ]
-        jobs = {target: left["jobs"] for target, left in info["run"]["left"].items()}
+        run = info["run"] or {"left": {}, "results": {}}
+        jobs = {target: left["jobs"] for target, left in run["left"].items()}
         troubles = sorted(info["trouble"])
         news = json.dumps(
-            [jobs, info["run"]["results"], info["waiting"], builders, troubles], sort_keys=True
+            [jobs, run["results"], info["waiting"], builders, troubles], sort_keys=True
         )
         if news == self._news and now_s - self._at < REPEAT_AFTER_S:
             return False

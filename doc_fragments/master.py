@@ -30,7 +30,7 @@ options:
   view:
     description: Which text RV(lines) holds.
     type: str
-    choices: [status, progress, summary, ignored]
+    choices: [status, progress, summary, builders, ignored]
     default: status
   since:
     description: When the run began, ISO 8601 with its time zone. Without it RV(run) isn't returned.
@@ -43,4 +43,8 @@ options:
     description: Only these jobs belong to the run. All of O(targets) without it.
     type: list
     elements: int
+  builders:
+    description: Only these builders. All of O(targets) without it.
+    type: list
+    elements: str
 """

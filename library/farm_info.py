@@ -106,7 +106,7 @@ from ansible.module_utils.master_module import MASTER_CODE, MasterModule
 with MASTER_CODE:
     from master.status import read, render
 
-VIEWS = ("status", "progress", "summary", "ignored")
+VIEWS = ("status", "progress", "summary", "builders", "ignored")
 
 
 def main() -> None:
@@ -116,9 +116,10 @@ def main() -> None:
             "since": {"type": "str"},
             "targets": {"type": "list", "elements": "str"},
             "job_ids": {"type": "list", "elements": "int"},
+            "builders": {"type": "list", "elements": "str"},
         }
     )
-    chosen = {name: module.params[name] for name in ("targets", "job_ids")}
+    chosen = {name: module.params[name] for name in ("targets", "job_ids", "builders")}
     view = module.params["view"]
     with module.session("readonly") as (conn, config):
         since = read.moment(module.params["since"])

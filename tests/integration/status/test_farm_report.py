@@ -140,6 +140,32 @@ def test_a_run_that_nobody_can_build_is_given_up(follower: Follower) -> None:
     assert process.returncode == 2
 
 
+def test_a_builder_is_waited_for_until_it_holds_nothing(follower: Follower) -> None:
+    farm = follower.farm
+    pi1 = farm.builder("pi1", last_seen_at=datetime.now(UTC))
+    job = farm.job("spidev", "1", "leased", builder_id=pi1)
+    farm.job("lzo", "1", "leased", builder_id=farm.builder("pi2"))
+    with follower.start(since=None, builders=["pi1"]) as process:
+        said = until(process, "1 more job in its spool")
+        assert "Waiting until pi1 holds no job; Ctrl-C ends this only, and it stays paused" in said
+        back = "UPDATE jobs SET state = 'pending', builder_id = NULL, leased_at = NULL"
+        farm.rows(f"{back} WHERE job_id = %s", job)
+        said = until(process, "never said")
+    assert "pi2" not in said
+    assert process.returncode == 0
+
+
+def test_a_builder_that_keeps_a_job_is_named_in_the_end_with_what_to_do(follower: Follower) -> None:
+    farm = follower.farm
+    pi1 = farm.builder("pi1", last_seen_at=datetime.now(UTC))
+    farm.job("spidev", "1", "leased", builder_id=pi1)
+    with follower.start(since=None, builders=["pi1"], patience_s=1) as process:
+        said = " ".join(until(process, "never said").split())
+    assert "Given up after 1 s: pi1 between two builds; 1 more job in its spool" in said
+    assert "playbooks/resume.yml -l pi1 to give it work again" in said
+    assert process.returncode == 2
+
+
 def test_a_run_that_only_waits_for_an_sdist_is_given_up_and_the_farm_goes_on(
     follower: Follower,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from action_plugins.farm_report import Patience, Printed, standstill
+from action_plugins.farm_report import Patience, Printed, is_done, standstill
 
 
 def state(left: int = 1, running_s: float | None = None, **info: Any) -> dict[str, Any]:
@@ -85,6 +85,18 @@ def test_a_run_stands_still_when_only_stuck_jobs_are_left() -> None:
 
 def test_a_run_stands_still_when_rounds_have_stopped() -> None:
     assert standstill(state(trouble={"round": "no round", "sync": "PyPI"})) == "no round"
+
+
+def test_builders_that_hold_jobs_are_waited_for_and_the_way_out_is_told() -> None:
+    info = state(running_s=60.0, run=None, lines=["pi1  building lzo 1 for 1 min"])
+    assert not is_done(info)
+    assert standstill(info) == (
+        "pi1  building lzo 1 for 1 min. Type the same again to wait for it, or ansible-playbook"
+        " playbooks/resume.yml -l pi1 to give it work again"
+    )
+    assert Printed().is_news(info, 0.0)
+    assert not is_done(state(run=None) | {"builders": [{"queued": 1, "running": None}]})
+    assert is_done(state(run=None))
 
 
 def test_a_failed_sync_does_not_stop_a_run() -> None:
