@@ -40,6 +40,7 @@ def fleet(tmp_path: Path) -> Fleet:
     # How the master's modules are run there is of no interest here.
     (tmp_path / "vars").mkdir()
     (tmp_path / "vars/master.yml").write_text("{}")
+    fleet.copy(PLAYBOOKS / "vars/pause.yml", "vars/pause.yml")
     return fleet
 
 
@@ -53,7 +54,7 @@ def paused(played: Played) -> dict[str, str | None]:
 
 
 def test_those_that_are_chosen_are_paused_with_the_reason_and_resumed(fleet: Fleet) -> None:
-    done = fleet.run("pause", "-l", "pi3,pi5", "-e", '{"reason": "a new fan"}')
+    done = fleet.run("pause", "-l", "pi3,pi5", "-e", "reason=a new fan")
     assert done.succeeded
     assert paused(done) == {"pi3": "a new fan", "pi5": "a new fan"}
     assert len(done.calls) == 1
