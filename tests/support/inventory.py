@@ -86,7 +86,9 @@ class Inventory:
                 "gather_facts": False,
                 "vars_files": str(path.parent / play["vars_files"]),
                 "vars": {
-                    key: value for role in play["roles"] for key, value in role["vars"].items()
+                    key: value
+                    for role in play["roles"]
+                    for key, value in role.get("vars", {}).items()
                 }
                 | {"ansible_python_interpreter": sys.executable},
                 "tasks": [{"ansible.builtin.copy": said}],
