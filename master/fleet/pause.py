@@ -39,9 +39,12 @@ def pause(
 ) -> Change:
     """Give builders nothing new until they are resumed.
 
-    What an operator has paused keeps the operator's reason in an upgrade. With check, nothing is
-    written. Raises UnknownBuilderError.
+    All that was leased to them before can be seen when this returns. What an operator has paused
+    keeps the operator's reason in an upgrade. With check, nothing is written. Raises
+    UnknownBuilderError and db.BusyError.
     """
+    # A claim that is under way knows nothing of it.
+    db.lock(conn, db.Lock.CLAIM)
     words = one_line(reason) or "no reason given"
     bound = {"names": list(builders), "reason": words, "by": by, "now": now}
     with db.transaction(conn, dry_run=check) as cursor:

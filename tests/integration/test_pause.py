@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from master.database import connection as db
 from master.fleet import pause
 from tests.support.farm import TWO, Farm, attempts, leases, said, upstream
 
@@ -70,6 +73,21 @@ def test_what_was_not_handed_over_before_the_pause_never_is(farm: Farm) -> None:
     assert (handout.jobs, handout.revoke) == ([], [key])
     farm.gather(pi1=said())
     assert attempts(farm) == [("pending", 1, 0)]
+
+
+def test_a_pause_waits_for_the_claim_that_is_under_way(farm: Farm) -> None:
+    farm.sync(upstream("demo", "1.0"))
+    farm.claim({**ONE, "pi2": "trixie"})
+    waits = threading.Thread(target=paused, args=(farm,))
+    with farm.connect("queue") as conn:
+        db.lock(conn, db.Lock.CLAIM)
+        waits.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while not farm.value(waiting):
+            assert waits.is_alive()
+        assert farm.value("SELECT paused_at FROM builders WHERE name = 'pi1'") is None
+    waits.join()
+    assert farm.value("SELECT paused_at FROM builders WHERE name = 'pi1'") == farm.now
 
 
 def test_a_paused_builder_that_is_lost_loses_its_jobs_to_others(farm: Farm) -> None:
