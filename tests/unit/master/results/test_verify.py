@@ -94,7 +94,7 @@ def test_folders_streamed_entries_and_better_hashes_are_taken(tmp_path: Path) ->
 
 
 def test_a_64_bit_release_gets_what_is_for_its_own_pis(tmp_path: Path) -> None:
-    target = Target(3, "trixie64", "3.13", "cp313", "cp313", "linux_aarch64")
+    target = Target(3, "trixie64", "3.13", "cp313", "cp313", "linux_aarch64", armv6=False)
 
     def change(asked: Expected) -> Expected:
         return replace(asked, target=target)

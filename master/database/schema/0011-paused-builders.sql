@@ -1,4 +1,4 @@
--- depends: 0009-job-states
+-- depends: 0010-armv6
 -- A builder that is paused is given nothing new, and finishes what it has begun.
 ALTER TABLE builders
     ADD COLUMN paused_at     timestamptz,
