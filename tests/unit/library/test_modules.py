@@ -89,7 +89,7 @@ def test_a_module_is_called_as_it_is_documented(name: str) -> None:
     document = documentation(name)
     assert document["module"] == name
     assert document["short_description"]
-    # Thin: the work is in master/ and builder/.
+    # Thin: the work is in master/, builder/ and control/.
     text = (LIBRARY / f"{name}.py").read_text()
     code = text.split('RETURN = r"""')[1].split('"""', 1)[1]
     assert len([line for line in code.splitlines() if line.strip()]) <= 30
