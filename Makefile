@@ -86,7 +86,8 @@ unit: venv
 .PHONY: unit-other
 unit-other: venv
 	$(QUIET) $(LAB) lab/playbooks/tools.yml
-	python -m tools.other_python tests/unit --ignore=tests/unit/inventory --ignore=tests/unit/playbooks --ignore=tests/unit/roles
+	python -m tools.other_python tests/unit --ignore=tests/unit/inventory \
+	  --ignore=tests/unit/inventory_plugins --ignore=tests/unit/playbooks --ignore=tests/unit/roles
 
 .PHONY: integration
 integration: venv
