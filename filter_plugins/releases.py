@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.yaml import yaml_load
 
 FOLDER = Path(__file__).parent.parent / "releases"
 _COMMON = "common"
@@ -42,7 +42,7 @@ def own_releases(groups: Iterable[str], releases: Mapping[str, Facts]) -> list[s
 
 @functools.cache
 def _read(path: Path) -> Facts:
-    facts = yaml.safe_load(path.read_text())
+    facts = yaml_load(path.read_text())
     if not isinstance(facts, dict):
         raise AnsibleFilterError(f"{path} isn't a mapping of facts: compare it with another")
     return facts
