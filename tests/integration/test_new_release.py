@@ -9,9 +9,10 @@ import yaml
 
 from master.targets import registry
 from master.upstream import pypi, sync
+from tests.support.ansible import ROOT
 from tests.support.farm import Farm
 from tests.support.index import Catalogue, File, Server
-from tests.support.inventory import ROOT, Inventory
+from tests.support.inventory import Inventory
 
 FACTS = {
     "suite": "sid",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,8 +12,9 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
-ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+from tests.support import ansible
+from tests.support.ansible import ROOT
+
 SECRETS = ("ca.key", "ca.crt", "db_owner", "db_sync", "db_queue", "db_site", "db_readonly")
 
 FARM: dict[str, Any] = {
@@ -100,20 +100,14 @@ class Inventory:
 
     def _run(self, playbook: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(self.inventory))
-        result = subprocess.run(
-            [ANSIBLE_PLAYBOOK, "-i", self.folder, playbook, *arguments],
+        options = ["-i", self.folder, playbook, *arguments]
+        result = ansible.run(
+            "ansible-playbook",
+            *options,
             cwd=self.checkout,
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(self.checkout / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                # Nothing connects anywhere: a connection would be refused here.
-                "ANSIBLE_SSH_EXECUTABLE": "/bin/false",
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
+            ANSIBLE_CONFIG=str(self.checkout / "ansible.cfg"),
+            # Nothing connects anywhere: a connection would be refused here.
+            ANSIBLE_SSH_EXECUTABLE="/bin/false",
         )
         output = " ".join((result.stdout + result.stderr).split())
         return subprocess.CompletedProcess(result.args, result.returncode, output, "")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.support.inventory import ANSIBLE_PLAYBOOK, ROOT, Inventory
+from tests.support import ansible
+from tests.support.ansible import ROOT
+from tests.support.inventory import Inventory
 from tests.support.mythic_beasts import SECRETS, Cloud
 
 
@@ -34,36 +35,22 @@ class Rented(Inventory):
     def play(self, playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook, and return its output with all white space made single spaces."""
         path = self.checkout / "playbooks" / playbook
-        result = self.run(ANSIBLE_PLAYBOOK, path, *arguments)
+        result = self.run("ansible-playbook", path, *arguments)
         output = " ".join((result.stdout + result.stderr).split())
         return subprocess.CompletedProcess(result.args, result.returncode, output, "")
 
     def list(self) -> dict[str, Any]:
         """Return what ansible-inventory has of all hosts."""
-        command = ANSIBLE_PLAYBOOK.with_name("ansible-inventory")
-        result = self.run(command, "--list")
+        result = self.run("ansible-inventory", "--list")
         assert result.returncode == 0, result.stderr
         hosts: dict[str, Any] = json.loads(result.stdout)
         return hosts
 
-    def run(self, command: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command of Ansible's on the inventory, whose output has no secret in it."""
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(self.inventory))
         (self.folder / "mythic_beasts.yml").write_text(yaml.safe_dump(self.source))
-        result = subprocess.run(
-            [command, "-i", self.folder, *arguments],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                "HOME": str(self.home),
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = ansible.run(command, "-i", self.folder, *arguments, HOME=str(self.home))
         for secret in SECRETS | self.cloud.tokens:
             assert secret not in result.stdout + result.stderr
         return result

@@ -6,15 +6,14 @@ They are action plugins, which cost a hundredth of what a module does, and know 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.support import ansible
 
 # Writes down that it was called, and says what it is told to.
 STAND_IN = """
@@ -63,9 +62,10 @@ class StandIns:
     def __init__(self, folder: Path, modules: Sequence[str]) -> None:
         self.folder = folder
         self.modules = modules
-        (folder / "actions").mkdir()
+        plugins = folder / "action_plugins"
+        plugins.mkdir()
         for name in modules:
-            (folder / f"actions/stand_in_{name}.py").write_text(f"NAME = {name!r}\n{STAND_IN}")
+            (plugins / f"stand_in_{name}.py").write_text(f"NAME = {name!r}\n{STAND_IN}")
 
     def copy(self, source: Path, name: str) -> None:
         """Copy plays or tasks to the folder."""
@@ -93,16 +93,8 @@ class StandIns:
         (self.folder / "answers.json").write_text(json.dumps(said))
         (self.folder / "calls").write_text("")
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
-        result = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", playbook, "-i", "hosts.yml", *arguments],
-            cwd=self.folder,
-            env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
-            | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_ACTION_PLUGINS": "actions"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        options = [playbook, "-i", "hosts.yml", *arguments]
+        result = ansible.run("ansible-playbook", *options, cwd=self.folder)
         lines = (self.folder / "calls").read_text().splitlines()
         output = " ".join((result.stdout + result.stderr).split())
         return Played([Call(*json.loads(x)) for x in lines], output, result.returncode == 0)

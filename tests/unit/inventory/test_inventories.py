@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from filter_plugins.releases import release_facts
+from tests.support import ansible
+from tests.support.ansible import ROOT
 
-ROOT = Path(__file__).parents[3]
 SECRETS = ("ca.key", "ca.crt", "db_owner", "db_sync", "db_queue", "db_site", "db_readonly")
 FARM_GROUPS = {"database", "master", "web", "builders", "pip_clients"}
-
-
-def run(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
-    ansible_playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-    return subprocess.run(
-        [ansible_playbook, *options, playbook],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("name", ["production", "single", "lab"])
@@ -35,7 +20,7 @@ def test_an_inventory_of_ours_is_valid(name: str, tmp_path: Path) -> None:
     for secret in SECRETS:
         (tmp_path / secret).write_text("secret\n")
     options = ["-i", f"inventory/{name}", "-e", f"farm_secrets_dir={tmp_path}"]
-    result = run("playbooks/validate.yml", *options)
+    result = ansible.run("ansible-playbook", *options, "playbooks/validate.yml")
     assert result.returncode == 0, result.stdout + result.stderr
     # An address in place of a name is warned of.
     assert "farm_site_url" not in result.stdout
@@ -51,7 +36,8 @@ def test_an_inventory_of_ours_has_every_group(name: str) -> None:
 def test_the_example_has_a_group_for_each_release_and_build_yml_is_limited_by_it() -> None:
     inventory = yaml.safe_load((ROOT / "inventory/production/hosts.yml").read_text())
     assert set(inventory["builders"]["children"]) == set(release_facts({}))
-    result = run("build.yml", "-i", "inventory/production", "-l", "stretch", "--list-hosts")
+    options = ["-i", "inventory/production", "-l", "stretch", "--list-hosts"]
+    result = ansible.run("ansible-playbook", *options, "build.yml")
     assert result.returncode == 0, result.stdout + result.stderr
     assert {line.strip() for line in result.stdout.splitlines() if " pi" in line} == {"pi01"}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.support import mythic_beasts
-from tests.support.inventory import ANSIBLE_PLAYBOOK
 from tests.support.mythic_beasts import Cloud
 from tests.support.rented import Rented
 
@@ -32,7 +31,7 @@ def test_rented_pis_are_shown_beside_the_others(farm: Rented, cloud: Cloud) -> N
     cloud.pi("old-faithful")
     cloud.pi("web")
     farm.source["releases"] = {"old-faithful": "trixie"}
-    result = farm.run(ANSIBLE_PLAYBOOK.with_name("ansible-inventory"), "--graph", "builders")
+    result = farm.run("ansible-inventory", "--graph", "builders")
     assert result.stdout.splitlines() == [
         "@builders:",
         "  |--@bookworm:",
@@ -56,7 +55,7 @@ def test_ssh_goes_the_way_that_is_set_and_the_farm_by_ipv6(
     ssh.write_text('#!/bin/sh\necho "ssh $*" >&2\nexit 255\n')
     ssh.chmod(0o755)
     arguments = ("-m", "ping", "-e", f"ansible_ssh_executable={ssh}", "-e", "ansible_ssh_retries=0")
-    result = farm.run(ANSIBLE_PLAYBOOK.with_name("ansible"), "farm-bookworm-1", "-vvv", *arguments)
+    result = farm.run("ansible", "farm-bookworm-1", "-vvv", *arguments)
     output = result.stdout + result.stderr
     assert 'User="root"' in output
     if via == "relay":

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
+from tests.support import ansible
+from tests.support.ansible import ROOT
+
 PIS = [f"pi{number}" for number in range(1, 10)]
 Provision = Callable[..., set[str]]
 
@@ -36,21 +35,8 @@ def provision(tmp_path: Path) -> Provision:
     def run(*arguments: str, off: str = "", broken: str = "") -> set[str]:
         variables = yaml.safe_dump({"off": off.split(), "broken": broken.split()})
         (tmp_path / "variables.yml").write_text(variables)
-        ansible_playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-        result = subprocess.run(
-            [ansible_playbook, "-i", "hosts.yml", "-e", "@variables.yml", "play.yml", *arguments],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_SSH_RETRIES": "0",
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        options = ["-i", "hosts.yml", "-e", "@variables.yml", "play.yml", *arguments]
+        result = ansible.run("ansible-playbook", *options, cwd=tmp_path, ANSIBLE_SSH_RETRIES="0")
         return set(re.findall(r"^(pi\d) +: ok=2 ", result.stdout, re.MULTILINE))
 
     return run

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import mythic_beasts
-from tests.support.inventory import ROOT
+from tests.support.ansible import ROOT
 from tests.support.mythic_beasts import Cloud
 from tests.support.rented import Rented
 

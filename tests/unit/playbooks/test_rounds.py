@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,9 +18,18 @@ from builder.spool.reconcile import wrong_clock
 from callback_plugins import farm_journal
 from filter_plugins.rounds import round_exchanges, round_finished
 from protocol import VERSION
+from tests.support import ansible
+from tests.support.ansible import ROOT
 
-ROOT = Path(__file__).parents[3]
 REGISTERED = ROOT / "roles/builder/templates/etc/wheelyard/inventory/builder.yml.j2"
+JOURNAL = {
+    # Stand-ins of modules are no good beside the real ones' other half.
+    "ANSIBLE_ACTION_PLUGINS": "/nowhere",
+    "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "callback_plugins"),
+    "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+    "ANSIBLE_SSH_RETRIES": "0",
+    "ANSIBLE_STDOUT_CALLBACK": "farm_journal",
+}
 
 
 def answer(done: list[str], **results: bool) -> dict[str, Any]:
@@ -124,20 +132,8 @@ def test_the_journal_has_what_modules_warn_of_and_no_more_than_it_can_take(tmp_p
     (tmp_path / "library/warner.py").write_text(WARNER)
     play = {"hosts": "all", "connection": "local", "gather_facts": False, "tasks": [{"warner": {}}]}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-    said = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "pi1,"],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
-        | {
-            "ANSIBLE_STDOUT_CALLBACK": "farm_journal",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "callback_plugins"),
-        },
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    assert said == [f"pi1: no project [2J {number}" for number in range(20)]
+    done = ansible.run("ansible-playbook", "play.yml", "-i", "pi1,", cwd=tmp_path, **JOURNAL)
+    assert done.stdout.splitlines() == [f"pi1: no project [2J {number}" for number in range(20)]
 
 
 def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_path: Path) -> None:
@@ -155,16 +151,10 @@ def test_a_release_that_the_master_has_no_facts_of_does_not_stop_a_round(tmp_pat
         }
         text = Environment().from_string(REGISTERED.read_text()).render(variables)
         (tmp_path / f"{name}.yml").write_text(text)
-    said = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "pi1.yml", "-i", "pi9.yml"],
-        cwd=tmp_path,
-        env=os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    assert '"pi1": "bookworm"' in said
-    assert '"pi9": "bullseye"' in said
+    options = ["play.yml", "-i", "pi1.yml", "-i", "pi9.yml"]
+    said = ansible.run("ansible-playbook", *options, cwd=tmp_path).stdout
+    assert "pi1: bookworm" in said
+    assert "pi9: bullseye" in said
 
 
 ECHO = """#!/usr/bin/python
@@ -194,19 +184,10 @@ def test_a_builder_is_told_the_time_at_which_it_is_talked_to(tmp_path: Path) -> 
     }
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pi1": variables}}}))
     before = datetime.now(UTC).replace(microsecond=0)
-    subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
-        cwd=tmp_path,
-        # The master's own time zone doesn't matter.
-        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
-        | {
-            "ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins"),
-            "PYTHONPATH": str(ROOT),
-            "TZ": "Asia/Tokyo",
-        },
-        check=True,
-        capture_output=True,
-    )
+    # The master's own time zone doesn't matter.
+    environment = {"PYTHONPATH": str(ROOT), "TZ": "Asia/Tokyo"}
+    options = ["play.yml", "-i", "hosts.yml"]
+    ansible.run("ansible-playbook", *options, cwd=tmp_path, **environment).check_returncode()
     now = json.loads((tmp_path / "said.json").read_text())["report"]["service"]
     there = datetime.fromisoformat(now)
     assert before <= there <= datetime.now(UTC)
@@ -244,15 +225,7 @@ def test_of_what_rsync_prints_the_round_keeps_a_line(tmp_path: Path) -> None:
         "round_handout": {"leased": ["a-1-1"], "revoke": []},
     }
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pi1": variables}}}))
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
-        | {"ANSIBLE_ACTION_PLUGINS": str(ROOT / "action_plugins")},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = ansible.run("ansible-playbook", "play.yml", "-i", "hosts.yml", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert len(done.stdout) < 10_000
 
@@ -299,7 +272,8 @@ def run_round(
     (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
     (tmp_path / "leases.json").write_text(json.dumps(leases))
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    away = {"ansible_connection": "ssh", "ansible_ssh_executable": "/bin/false"}
+    # A port at which nobody answers.
+    away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     builders = {"pi1": local, "pi2": local, "pi3": {**local, **away}}
     farm = {
         "farm_master": "localhost",
@@ -315,19 +289,7 @@ def run_round(
         "finished": {},
     }
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": farm, "children": groups}}))
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "hosts.yml"],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
-        | {
-            "ANSIBLE_FILTER_PLUGINS": str(ROOT / "filter_plugins"),
-            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "callback_plugins"),
-            "ANSIBLE_STDOUT_CALLBACK": "farm_journal",
-        },
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = ansible.run("ansible-playbook", "play.yml", "-i", "hosts.yml", cwd=tmp_path, **JOURNAL)
     return done, json.loads((tmp_path / "recorded.json").read_text())
 
 

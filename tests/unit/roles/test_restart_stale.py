@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
+from tests.support import ansible
+
 # Stands in for systemd's: a service that changed its state an hour after it was started.
 SYSTEMCTL = """#!/bin/sh
 [ "$1" = show ] || echo "$1" >> {asked}
@@ -49,20 +49,13 @@ def restart(tmp_path: Path) -> Restart:
         role = {"role": "restart_stale", "restart_stale_services": [service]}
         play = {"hosts": "localhost", "gather_facts": False, "roles": [role]}
         (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-        ansible_playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-        subprocess.run(
-            [ansible_playbook, "-i", "localhost,", "-c", "local", "play.yml"],
+        ansible.run(
+            "ansible-playbook",
+            *("-i", "localhost,", "-c", "local", "play.yml"),
             cwd=tmp_path,
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-                "PATH": f"{tmp_path}:{os.environ['PATH']}",
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=True,
-        )
+            ANSIBLE_PYTHON_INTERPRETER=sys.executable,
+            PATH=f"{tmp_path}:{os.environ['PATH']}",
+        ).check_returncode()
         return asked.read_text().split()
 
     return run

@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from filter_plugins.releases import release_facts
+from tests.support import ansible
 
-ROOT = Path(__file__).parents[3]
-ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 RELEASES = release_facts({})
 PLAY = {
     "hosts": "all",
@@ -66,20 +65,8 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     options = ["-i", ",".join(RELEASES), "-e", f"__rootfs_dir={folder}", *arguments]
-    return subprocess.run(
-        [ANSIBLE_PLAYBOOK, *options, folder / "play.yml"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "PATH": f"{folder}:{os.environ['PATH']}",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    search = f"{folder}:{os.environ['PATH']}"
+    return ansible.run("ansible-playbook", *options, folder / "play.yml", PATH=search)
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support import ansible
+
 PASSWORDS = {"db_owner", "db_sync", "db_queue", "db_site", "db_readonly"}
 
 
@@ -22,16 +21,8 @@ def inventory(tmp_path: Path) -> Path:
 
 
 def make(inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    ansible_playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-    return subprocess.run(
-        [ansible_playbook, "-i", str(inventory), "playbooks/secrets.yml", "--diff", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ["-i", str(inventory), "playbooks/secrets.yml", "--diff", *arguments]
+    return ansible.run("ansible-playbook", *options)
 
 
 def read(inventory: Path) -> dict[str, str]:
