@@ -40,7 +40,7 @@ from packaging.version import InvalidVersion, Version
 from master.results import elf
 from master.results.archive import Archive
 from master.results.refused import WheelRefusedError
-from master.targets.tags import ANY, ARMV6, Target, is_pure, serves
+from master.targets.tags import ANY, ARMV6, OF_64BIT_KERNEL, Target, is_pure, serves
 from master.text import one_line
 
 MAX_METADATA_BYTES = 4 << 20
@@ -150,11 +150,14 @@ def _verify(file: BinaryIO, expected: Expected) -> Wheel:
         raise WheelRefusedError(f"it has {size_bytes} bytes, and may have {expected.max_bytes}")
     if digest(file) != (expected.size_bytes, expected.sha256):
         raise WheelRefusedError("what arrived isn't what the builder says it sent (size or sha256)")
-    build, tags = _check_filename(expected)
+    build, said, tags = _check_filename(expected)
     archive = Archive(file, size_bytes)
     elves = sorted(path for path in archive.files if archive.part(path, 0, 4) == elf.MAGIC)
     wanted = expected.target.armv6 and all(tag.platform != ANY for tag in tags)
     not_armv6 = _not_armv6(archive, elves) if wanted else None
+    native = tuple(path for path in elves if _is_native(archive, path, expected.target))
+    if said != tags and elves and not native:
+        raise WheelRefusedError(f"its tags are {_shown(said)}, and it has no code for 32-bit ARM")
     filename = _filename(expected, not_armv6)
     info = _dist_info(archive, expected)
     metadata = archive.read(f"{info}/METADATA", MAX_METADATA_BYTES)
@@ -165,9 +168,9 @@ def _verify(file: BinaryIO, expected: Expected) -> Wheel:
         metadata=metadata,
         requires_python=_requires_python(headers),
         dependencies=_dependencies(headers),
-        headers=_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, tags),
+        headers=_wheel_file(archive.read(f"{info}/WHEEL", MAX_WHEEL_FILE_BYTES), build, said),
         record=_record(archive, f"{info}/RECORD"),
-        native=tuple(path for path in elves if _is_native(archive, path, expected.target)),
+        native=native,
         not_armv6=not_armv6,
         dist_info=info,
         archive=archive,
@@ -199,11 +202,12 @@ def digest(file: BinaryIO) -> tuple[int, str]:
     return os.fstat(file.fileno()).st_size, hasher.hexdigest()
 
 
-def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag]]:
+def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag], frozenset[Tag]]:
+    """Return its build tag, the tags that it says, and those that it has."""
     if not _FILENAME.fullmatch(expected.filename):
         raise WheelRefusedError(f"{expected.filename[:100]!a} is not a valid name of a wheel")
     try:
-        name, version, build, tags = parse_wheel_filename(expected.filename)
+        name, version, build, said = parse_wheel_filename(expected.filename)
     except (InvalidWheelFilename, InvalidVersion) as error:
         raise WheelRefusedError(f"{expected.filename!a} is not a valid name of a wheel") from error
     if name != expected.project or version != Version(expected.version):
@@ -211,6 +215,7 @@ def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag]]:
             f"it is {name} {version}, and the job is {expected.project} {expected.version}"
         )
     target = expected.target
+    tags = _put_right(said, target)
     if not serves(tags, target):
         raise WheelRefusedError(f"{target.name} can't install its tags {_shown(tags)}")
     # Besides, it may say that it serves other Pythons (PEP 425): by these ABIs it has nothing that
@@ -225,7 +230,14 @@ def _check_filename(expected: Expected) -> tuple[BuildTag, frozenset[Tag]]:
     ]
     if other:
         raise WheelRefusedError(f"it also says that it serves {_shown(other)}")
-    return build, tags
+    return build, said, tags
+
+
+def _put_right(tags: frozenset[Tag], target: Target) -> frozenset[Tag]:
+    """Return the tags with the target's platform, where theirs is that of a Pi's 64-bit kernel."""
+    if target.is_64bit or not all(tag.platform in OF_64BIT_KERNEL for tag in tags):
+        return tags
+    return frozenset(Tag(tag.interpreter, tag.abi, target.platform_tag) for tag in tags)
 
 
 def _shown(tags: frozenset[Tag] | list[Tag]) -> str:

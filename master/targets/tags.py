@@ -10,6 +10,8 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 
 ANY = "any"
 ARMV6 = "linux_armv6l"
+OF_64BIT_KERNEL = frozenset({"linux_armv8l", "linux_aarch64"})
+"""What build backends may take for the platform of a 32-bit Python on a 64-bit kernel."""
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ def test_as_many_sections_as_there_can_be_are_not_all_read() -> None:
         (Forge(files={"demo/_c.so": V6}), BOTH, None),
         (Forge(files={"demo/_c.so": V6, "demo/b.so": linked("stripped")}), BOTH, None),
         (Forge(tag="cp311-cp311-linux_armv6l", files={"demo/_c.so": V6}), BOTH, None),
+        (Forge(tag="cp311-cp311-linux_armv8l", files={"demo/_c.so": V6}), BOTH, None),
         (Forge(files={"demo.py": b""}), BOTH, None),
         (
             Forge(files={"demo/_c.so": V6, "demo/d.so": linked("v7")}),
@@ -141,7 +142,7 @@ def test_as_many_sections_as_there_can_be_are_not_all_read() -> None:
         ),
     ],
     ids=[
-        *("ARMv6", "two of them", "said by its author", "no code", "mixed"),
+        *("ARMv6", "two of them", "said by its author", "on a 64-bit kernel", "no code", "mixed"),
         *("a program", "said, and not proven", "for any"),
     ],
 )

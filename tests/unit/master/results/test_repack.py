@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.utils import parse_wheel_filename
 
 from master.results import verify
 from master.results.repack import repack
@@ -70,6 +71,25 @@ def test_pip_installs_what_is_published(tmp_path: Path) -> None:
     assert (tmp_path / "site" / "bin/go").read_bytes() == b"#!/bin/sh\n"
     assert os.access(tmp_path / "site" / "demo/run", os.X_OK)
     assert (tmp_path / "site" / "demo/run").stat().st_mode & 0o7000 == 0
+
+
+@pytest.mark.parametrize("platform", ["linux_armv8l", "linux_aarch64"])
+@pytest.mark.parametrize("python", ["cp311-cp311", "cp39-abi3", "py2.py3-none"])
+@pytest.mark.parametrize(
+    "files",
+    [{"demo/_c.so": elf(), "demo/uno.elf": elf(machine=83, flags=0)}, {"demo/run": b"#!/bin/sh\n"}],
+    ids=["code", "no code"],
+)
+def test_what_has_the_platform_of_a_64_bit_kernel_is_published_for_32_bit_pis(
+    tmp_path: Path, python: str, platform: str, files: dict[str, bytes]
+) -> None:
+    forge = Forge(tag=f"{python}-{platform}", files=files)
+    wheel, packed = examine(tmp_path, forge.bytes(), forge.filename)
+    right = Forge(tag=f"{python}-linux_armv7l", files=files)
+    assert packed.path.name == right.filename
+    assert wheel.tags == parse_wheel_filename(right.filename)[3]
+    # WHEEL and RECORD too.
+    assert packed.path.read_bytes() == published(tmp_path, right)
 
 
 def date(info: zipfile.ZipInfo) -> None:

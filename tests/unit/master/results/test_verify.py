@@ -107,6 +107,9 @@ def test_a_64_bit_release_gets_what_is_for_its_own_pis(tmp_path: Path) -> None:
     forge = Forge(tag=tag, files={"demo/__init__.py": b"", own: elf()})
     with pytest.raises(WheelRefusedError, match="EM_ARM with 32 bits, not 64-bit ARM"):
         verified(tmp_path, forge.bytes(), forge.filename, change)
+    forge = Forge(tag="cp313-cp313-linux_armv8l", files={"demo/__init__.py": b"", own: aarch64})
+    with pytest.raises(WheelRefusedError, match="can't install its tags"):
+        verified(tmp_path, forge.bytes(), forge.filename, change)
 
 
 @pytest.mark.parametrize(

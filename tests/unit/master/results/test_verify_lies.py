@@ -16,7 +16,30 @@ NOT_ITSELF = {
     "with a local version": (Forge(version="1.0+x"), "the job is demo 1.0"),
     "for another Python": (Forge(tag="cp313-cp313-linux_armv7l"), "can't install its tags"),
     "for another ABI": (Forge(tag="cp311-cp311d-linux_armv7l"), "can't install its tags"),
-    "for another machine": (Forge(tag="cp311-cp311-linux_aarch64"), "can't install its tags"),
+    "for another machine": (Forge(tag="cp311-cp311-linux_x86_64"), "can't install its tags"),
+    "for a 64-bit Pi, and another Python": (
+        Forge(tag="cp313-cp313-linux_aarch64"),
+        "can't install its tags",
+    ),
+    "for a 64-bit Pi": (
+        Forge(tag="cp311-cp311-linux_aarch64", files={"demo/_c.so": FOREIGN}),
+        "'demo/_c.so' is for EM_AARCH64",
+    ),
+    "for the ARM of old, on a 64-bit kernel": (
+        Forge(tag="cp311-cp311-linux_armv8l", files={"demo/_c.so": elf(flags=0)}),
+        "'demo/_c.so' is for ARM, but not for its EABI 5",
+    ),
+    "for a 64-bit Pi, by what ctypes loads": (
+        Forge(tag="py3-none-linux_aarch64", files={"demo/libdemo.so": FOREIGN}),
+        "its tags are py3-none-linux_aarch64, and it has no code for 32-bit ARM",
+    ),
+    "for a 64-bit kernel in its name alone": (
+        Forge(
+            tag="cp311-cp311-linux_armv8l",
+            wheel_file="Wheel-Version: 1.0\nTag: cp311-cp311-linux_armv7l\n",
+        ),
+        "its WHEEL has the tags cp311-cp311-linux_armv7l, and its name others",
+    ),
     "as manylinux, which nobody has seen to": (
         Forge(tag="cp311-cp311-manylinux_2_36_armv7l"),
         "can't install its tags",
