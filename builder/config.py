@@ -35,6 +35,21 @@ class Release:
         return self.machine == "aarch64"
 
     @property
+    def machines(self) -> tuple[str, ...]:
+        """What `uname -m` may say: to 32-bit programs a 64-bit kernel says armv8l."""
+        return (self.machine,) if self.is_64bit else (self.machine, "armv8l")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What has a build see this target, whatever kernel it runs on."""
+        return {
+            # Python itself would name the kernel's.
+            "_PYTHON_HOST_PLATFORM": self.platform_tag.replace("_", "-", 1),
+            # For setarch(8), which wheel-build@ runs where the kernel has more bits than a target.
+            "PERSONALITY": "linux64" if self.is_64bit else "linux32",
+        }
+
+    @property
     def tag(self) -> str:
         """The target as one tag, e.g. `cp311-cp311-linux_armv7l` (PEP 425)."""
         return f"{self.interpreter_tag}-{self.abi_tag}-{self.platform_tag}"

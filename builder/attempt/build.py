@@ -60,13 +60,13 @@ class Workdir:
         """What pip and everything that it started said."""
         return self.folder / "log"
 
-    def hand_over(self, filename: str, environment: Optional[Mapping[str, str]] = None) -> None:
+    def hand_over(self, filename: str, environment: Mapping[str, str]) -> None:
         """Tell wheel-build@ the sdist's name, how many compilers may run at once, and what else."""
         processors, memory = os.cpu_count() or 1, memory_bytes()
         jobs = max(min(processors, memory // _MEMORY_OF_A_COMPILER), 1)
         lines = [f"SDIST=/in/{filename}", f"MAKEFLAGS=-j{jobs}"]
         lines += [f"{name}={jobs}" for name in ("CMAKE_BUILD_PARALLEL_LEVEL", "MAX_JOBS")]
-        lines += [f"{name}={value}" for name, value in (environment or {}).items()]
+        lines += [f"{name}={value}" for name, value in environment.items()]
         text = "".join(f"{line}\n" for line in lines)
         (self.sdist / "build.env").write_text(text, encoding="ascii")
 
@@ -162,7 +162,7 @@ class Builder:
         )
         self.pause.end()
         # wheel-build@ reads it: the only word of a job that its command needs.
-        workdir.hand_over(path.name)
+        workdir.hand_over(path.name, self.config.release.environment)
 
     def _interrupted(self, job: Held, cause: Optional[str]) -> None:
         count = job.interrupted + 1

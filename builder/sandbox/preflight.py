@@ -31,6 +31,7 @@ _SDIST = "trial-0.tar.gz"
 _TRIAL_LIMIT_S = 600.0
 _LOG_SHOWN_BYTES = 400
 _SSH_PORT = 22
+_PAGE_SIZE_BYTES = 4096
 _PROBES_MAX = 20
 _AGAIN_S = 600.0
 # There while systemd-timesyncd.service(8) runs: in no container, which has its host's clock.
@@ -54,13 +55,9 @@ class PreflightResult:
 
 def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
     """Return why wheels made by a builder that sees `facts` would be wrong, or None."""
-    if facts["machine"] != release.machine:
-        bits, setting = (64, 1) if release.is_64bit else (32, 0)
-        return (
-            f"uname -m says {facts['machine']} in the rootfs and {release.name} needs "
-            f"{release.machine}: boot a {bits}-bit kernel (arm_64bit={setting} in config.txt, then "
-            "reboot)"
-        )
+    kernel = _judge_kernel(facts, release)
+    if kernel:
+        return kernel
     if facts["python_version"] != release.python_version:
         return (
             f"the rootfs has Python {facts['python_version']} and {release.name} has "
@@ -82,7 +79,27 @@ def judge(facts: dict[str, Any], release: Release) -> Optional[str]:
     return None
 
 
+def _judge_kernel(facts: dict[str, Any], release: Release) -> Optional[str]:
+    if facts["machine"] not in release.machines:
+        return (
+            f"uname -m says {facts['machine']} in the rootfs and {release.name} needs "
+            f"{' or '.join(release.machines)}: the rootfs is of another release, or the kernel has "
+            "other bits than at the last site.yml; run it again"
+        )
+    if not release.is_64bit and facts["page_size_bytes"] != _PAGE_SIZE_BYTES:
+        return (
+            f"the kernel's pages have {facts['page_size_bytes'] >> 10} KiB and 32-bit programs "
+            f"need {_PAGE_SIZE_BYTES >> 10} KiB: add kernel=kernel8.img to config.txt and reboot"
+        )
+    return None
+
+
 def _judge_compiler(facts: dict[str, Any], release: Release) -> Optional[str]:
+    if not facts["native"]:
+        return (
+            f"what the compiler of the rootfs makes is not for {release.machine}: its rootfs is of "
+            "another release; run site.yml again"
+        )
     if facts["compiler"] != facts["python_triple"]:
         return (
             f"the compiler of the rootfs makes code for {facts['compiler']}, and its Python is "
@@ -127,11 +144,11 @@ def trial_sdist(probes: Sequence[tuple[str, int]]) -> bytes:
     return buffer.getvalue()
 
 
-def lay_out_trial(workdir: Workdir, probes: Sequence[tuple[str, int]]) -> None:
+def lay_out_trial(workdir: Workdir, probes: Sequence[tuple[str, int]], release: Release) -> None:
     """Put what a trial is made of where wheel-build@ looks for it."""
     (workdir.sdist / _SDIST).write_bytes(trial_sdist(probes))
     shutil.copyfile(_BACKEND, workdir.sdist / _BACKEND.name)
-    workdir.hand_over(_SDIST, _ENVIRONMENT)
+    workdir.hand_over(_SDIST, {**release.environment, **_ENVIRONMENT})
 
 
 class Preflight:
@@ -195,7 +212,7 @@ class Preflight:
         workdir = Workdir(self.config.work_dir / TRIAL_KEY)
         try:
             self.units.start_root(TRIAL_KEY)
-            lay_out_trial(workdir, self._probes())
+            lay_out_trial(workdir, self._probes(), self.config.release)
             outcome = self.units.build(TRIAL_KEY, _TRIAL_LIMIT_S)
             self.units.end_processes(TRIAL_KEY)
             if not outcome.succeeded:
@@ -209,6 +226,8 @@ class Preflight:
                 compiled = archive.read(facts["compiled"])
             copy.unlink()
             release = self.config.release
+            head = compiled[: elf.HEADER_BYTES]
+            facts["native"] = elf.is_native(head, is_64bit=release.is_64bit)
             facts["not_armv6"] = elf.not_armv6(io.BytesIO(compiled)) if release.armv6 else None
             refuses = judge(facts, release)
             facts["accepted_tags"] = facts["accepted_tags"][:1]

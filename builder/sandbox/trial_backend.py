@@ -91,6 +91,7 @@ def _facts(compiled: str) -> dict:
     triple = subprocess.check_output([_compiler()[0], "-dumpmachine"])
     return {
         "machine": platform.machine(),
+        "page_size_bytes": os.sysconf("SC_PAGE_SIZE"),
         "python_version": "{}.{}".format(*sys.version_info[:2]),
         "compiled": compiled,
         "compiler": triple.decode().strip(),

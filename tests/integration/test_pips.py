@@ -23,6 +23,7 @@ from builder.sandbox import preflight
 from filter_plugins.releases import release_facts
 from master.targets.registry import FACTS
 from master.targets.tags import Target
+from tests.support.builder import RELEASE
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "roles/builder/templates/etc/systemd/system/wheel-build@.service.j2"
@@ -81,6 +82,7 @@ class Sandbox:
         """Run the unit's command in its environment, and return the wheel that comes of it."""
         settings = [line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line]
         (command,) = (value for name, value in settings if name == "ExecStart")
+        command = command.removeprefix("{{ __builder_setarch }}")
         variables = [
             word for name, value in settings if name == "Environment" for word in value.split()
         ]
@@ -164,18 +166,21 @@ def test_a_pip_builds_what_names_no_backend_with_the_last_setuptools_for_its_pyt
             member = tarfile.TarInfo(f"demo-1.0/{name}")
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
-    sandbox.workdir.hand_over("demo-1.0.tar.gz")
+    sandbox.workdir.hand_over("demo-1.0.tar.gz", RELEASE.environment)
     with sandbox.build() as wheel:
+        assert str(wheel.filename).endswith("-linux_armv7l.whl")
         metadata = HeaderParser().parsestr(wheel.read("demo-1.0.dist-info/METADATA").decode())
     (setuptools,) = sandbox.wheels.glob("setuptools-*.whl")
     assert metadata["Summary"] == str(parse_wheel_filename(setuptools.name)[1])
 
 
 def test_a_pip_makes_the_trial_build(sandbox: Sandbox) -> None:
-    preflight.lay_out_trial(sandbox.workdir, [])
+    preflight.lay_out_trial(sandbox.workdir, [], RELEASE)
     with sandbox.build() as wheel:
         facts = json.loads(wheel.read("trial-0.dist-info/facts.json"))
     assert str(wheel.filename).endswith(f"trial-0-{facts['tag']}.whl")
+    # Whatever the kernel says, by the pip's own words too.
+    assert facts["tag"].endswith("-linux_armv7l")
     assert facts["tag"] in facts["accepted_tags"]
     assert sandbox.python.name == f"python{facts['python_version']}"
 

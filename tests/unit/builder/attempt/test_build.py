@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from builder.sandbox.units import UnitError
 from builder.spool.held import Held
 from builder.spool.spool import Spool
 from protocol.result import UnitResult
-from tests.support.builder import FakeUnits, config, job
+from tests.support.builder import RELEASE, FakeUnits, config, job
 from tests.support.wheels import Forge, elf
 
 KEY = "bookworm-1-1"
@@ -124,7 +125,35 @@ def test_the_sandbox_is_told_its_sdist_and_nothing_else(tmp_path: Path) -> None:
         "MAKEFLAGS",
         "CMAKE_BUILD_PARALLEL_LEVEL",
         "MAX_JOBS",
+        "_PYTHON_HOST_PLATFORM",
+        "PERSONALITY",
     ]
+
+
+@pytest.mark.parametrize(
+    ("platform_tag", "machine", "told"),
+    [
+        ("linux_armv7l", "armv7l", ["_PYTHON_HOST_PLATFORM=linux-armv7l", "PERSONALITY=linux32"]),
+        (
+            "linux_aarch64",
+            "aarch64",
+            ["_PYTHON_HOST_PLATFORM=linux-aarch64", "PERSONALITY=linux64"],
+        ),
+    ],
+)
+def test_a_build_sees_its_target_whatever_kernel_it_runs_on(
+    tmp_path: Path, platform_tag: str, machine: str, told: list[str]
+) -> None:
+    seen = []
+
+    def look(folder: Path) -> UnitResult:
+        seen.extend((folder / "in" / "build.env").read_text().splitlines())
+        return failed_build(folder)
+
+    release = replace(RELEASE, platform_tag=platform_tag, machine=machine)
+    bench = Bench(tmp_path, look, release=release)
+    bench.builder.build(bench.take())
+    assert seen[-2:] == told
 
 
 def test_a_failed_build_is_a_result_with_its_log_and_how_it_ended(tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ from tests.support.wheels import Forge, linked
 
 GOOD: dict[str, Any] = {
     "machine": "armv7l",
+    "page_size_bytes": 4096,
     "python_version": "3.11",
     "compiled": "trial.so",
+    "native": True,
     "not_armv6": None,
     "compiler": "arm-linux-gnueabihf",
     "python_triple": "arm-linux-gnueabihf",
@@ -33,6 +35,8 @@ GOOD: dict[str, Any] = {
     "uid": 64100,
     "reached": [],
 }
+
+RELEASE_64BIT = replace(RELEASE, platform_tag="linux_aarch64", machine="aarch64")
 
 
 class Pi:
@@ -75,11 +79,18 @@ def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pi:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"machine": "aarch64"}, "arm_64bit=0"),
+        ({"machine": "aarch64"}, "aarch64 in the rootfs and bookworm needs armv7l or armv8l: the"),
+        ({"machine": "armv6l"}, "uname -m says armv6l"),
+        (
+            {"page_size_bytes": 16384},
+            "pages have 16 KiB and 32-bit programs need 4 KiB: add kernel",
+        ),
+        ({"native": False}, "makes is not for armv7l: its rootfs is of another release"),
         ({"python_version": "3.13"}, "has Python 3.13"),
         ({"compiler": "aarch64-linux-gnu"}, "makes code for aarch64-linux-gnu"),
         ({"not_armv6": "Tag_CPU_arch is 10"}, "not ARMv6 code (Tag_CPU_arch is 10)"),
         ({"tag": "cp311-cp311-linux_aarch64"}, "tagged cp311-cp311-linux_aarch64"),
+        ({"tag": "cp311-cp311-linux_armv8l"}, "tagged cp311-cp311-linux_armv8l"),
         ({"accepted_tags": []}, "correct the facts of the release"),
         ({"reached": ["fd00::1"]}, "a build can reach fd00::1"),
     ],
@@ -89,9 +100,25 @@ def test_a_wrong_rootfs_or_an_open_sandbox_is_refused(changes: dict[str, Any], s
     assert says in (preflight.judge({**GOOD, **changes}, RELEASE) or "")
 
 
-def test_a_pi_for_a_64_bit_release_is_told_to_boot_such_a_kernel() -> None:
-    release = replace(RELEASE, platform_tag="linux_aarch64", machine="aarch64")
-    assert "boot a 64-bit kernel (arm_64bit=1" in (preflight.judge(GOOD, release) or "")
+def test_a_64_bit_kernel_builds_for_a_32_bit_release() -> None:
+    assert preflight.judge({**GOOD, "machine": "armv8l"}, RELEASE) is None
+
+
+@pytest.mark.parametrize("machine", ["armv7l", "armv8l"])
+def test_a_pi_for_a_64_bit_release_shows_its_builds_a_64_bit_kernel(machine: str) -> None:
+    tag = "cp311-cp311-linux_aarch64"
+    wide = {"machine": "aarch64", "page_size_bytes": 16384, "tag": tag, "accepted_tags": [tag]}
+    assert preflight.judge({**GOOD, **wide}, RELEASE_64BIT) is None
+    says = f"uname -m says {machine} in the rootfs and bookworm needs aarch64: the rootfs is of"
+    assert says in (preflight.judge({**GOOD, **wide, "machine": machine}, RELEASE_64BIT) or "")
+
+
+def test_a_rootfs_whose_compiler_makes_64_bit_code_is_refused(pi: Pi) -> None:
+    assert pi.preflight.refusal() is None
+    pi.config = replace(pi.config, release=RELEASE_64BIT)
+    pi.facts["machine"] = "aarch64"
+    refusal = Preflight(pi.config, pi.units).refusal()
+    assert "makes is not for aarch64" in (refusal or "")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +155,7 @@ def test_a_trial_counts_until_the_service_starts_again_or_meets_with_trouble(pi:
 
 def test_a_builder_that_refuses_tries_again_now_and_then(pi: Pi) -> None:
     pi.facts["machine"] = "aarch64"
-    assert "arm_64bit=0" in (pi.preflight.refusal() or "")
+    assert "uname -m says aarch64" in (pi.preflight.refusal() or "")
     pi.facts["machine"] = "armv7l"
     assert pi.preflight.refusal() is not None
     assert pi.trials == 1
