@@ -83,6 +83,11 @@ class Config:
         """The tree in which this builder builds."""
         return self.rootfs_dir / self.release.name
 
+    @property
+    def rootfs_marker(self) -> Path:
+        """What the rootfs is made of, and when it was."""
+        return self.rootfs / "etc/wheelyard-rootfs.json"
+
 
 def parse(document: dict[str, Any]) -> Config:
     """Return the settings in `document`; raises ConfigError on a missing or unknown key."""

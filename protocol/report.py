@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from protocol.key import Key
 
 MAX_KEYS = 1000
 """In one list; a spool holds a few."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,17 @@ class Running:
 
     key: Key
     started_at: Optional[datetime]
+
+
+@dataclass(frozen=True)
+class Rootfs:
+    """The tree in which it builds."""
+
+    digest: str
+    """SHA-256 of what it is made of, its packages with their versions included."""
+    made_at: Optional[datetime]
+    failed: bool = False
+    """The last try to make it anew, on the Pi's own schedule, ended with an error."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,8 @@ class Report:
     """What systemd says of the builder service."""
     version: Optional[str] = None
     """Of the builder's code."""
+    rootfs: Optional[Rootfs] = None
+    """None while there is none."""
 
     @property
     def started(self) -> frozenset[Key]:
@@ -71,6 +86,7 @@ def parse(document: object) -> Report:
         free_bytes=None if free_bytes is None else fields.integer(free_bytes, "free_bytes"),
         service=_words(said, "service"),
         version=_words(said, "version"),
+        rootfs=_rootfs(said.get("rootfs")),
     )
 
 
@@ -94,6 +110,16 @@ def other_version(version: int) -> str:
 def _running(raw: object) -> Running:
     build = fields.mapping(raw, "what is running")
     return Running(key.read(build.get("key")), fields.time(build.get("started_at")))
+
+
+def _rootfs(raw: object) -> Optional[Rootfs]:
+    if raw is None:
+        return None
+    said = fields.mapping(raw, "the rootfs")
+    digest = fields.text(said.get("digest"), "the rootfs' digest")
+    if not _SHA256.fullmatch(digest):
+        raise MessageError("the rootfs' digest is not a valid SHA-256")
+    return Rootfs(digest, fields.time(said.get("made_at")), said.get("failed") is True)
 
 
 def _list(said: Mapping[str, Any], name: str) -> list[Any]:
@@ -122,4 +148,10 @@ def dump(report: Report) -> dict[str, Any]:
         "free_bytes": report.free_bytes,
         "service": report.service,
         "version": report.version,
+        "rootfs": report.rootfs
+        and {
+            "digest": report.rootfs.digest,
+            "made_at": fields.iso(report.rootfs.made_at),
+            "failed": report.rootfs.failed,
+        },
     }

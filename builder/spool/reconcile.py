@@ -6,6 +6,7 @@ given to somebody else: finished results of such jobs are acknowledged, unstarte
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from builder.config import Config
 from builder.spool import status
 from builder.spool.held import hold
 from builder.spool.spool import Snapshot, Spool
+from protocol import fields
 from protocol import key as keys
 from protocol.job import Job
-from protocol.report import Report, Running
+from protocol.report import Report, Rootfs, Running
 
 _SERVICE = "wheelyard-builder.service"
 # The master says its time before it knocks at a Pi, and gives up on it after a minute.
@@ -91,7 +93,18 @@ def report(config: Config, spool: Snapshot, service: str, refuses: Optional[str]
         free_bytes=free,
         service=service,
         version=__version__,
+        rootfs=rootfs(config),
     )
+
+
+def rootfs(config: Config) -> Optional[Rootfs]:
+    """Return what the rootfs says of itself, or None while there is none."""
+    try:
+        said = json.loads(config.rootfs_marker.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    failed = _state(f"wheelyard-rootfs@{config.release.name}.service") == "failed"
+    return Rootfs(said["digest"], fields.time(said["made_at"]), failed)
 
 
 def refusal(config: Config, free_bytes: int, service: str) -> Optional[str]:
@@ -132,8 +145,12 @@ def low_disk(config: Config, free_bytes: int) -> Optional[str]:
 
 def service_state() -> str:
     """Return what systemd says of the builder service, e.g. `active`."""
+    return _state(_SERVICE)
+
+
+def _state(unit: str) -> str:
     answer = subprocess.run(
-        ["systemctl", "is-active", _SERVICE], capture_output=True, text=True, check=False
+        ["systemctl", "is-active", unit], capture_output=True, text=True, check=False
     )
     return answer.stdout.strip() or "unknown"
 

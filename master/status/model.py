@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from protocol.report import Rootfs
+
 State = Literal["building", "idle", "missing", "paused", "refuses", "new"]
 
 
@@ -40,6 +42,8 @@ class Builder:
     refuses: str | None
     paused_at: datetime | None
     paused_reason: str | None
+    rootfs: Rootfs | None
+    """As it said when it was last seen."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from master.status.model import (
     Waiting,
 )
 from protocol import report
-from protocol.report import Running as Build
 
 STALE_SHOWN = 10
 
@@ -249,8 +248,9 @@ def _rows(cursor: Any, query: str, chosen: dict[str, Any] | None = None) -> list
 
 def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Builder, ...]:
     rows = _rows(cursor, _BUILDERS, chosen)
-    said = {row.builder_id: _first_running(row.report) for row in rows}
-    job_ids = [one.key.job_id for one in said.values() if one]
+    reports = {row.builder_id: report.read(row.report) for row in rows}
+    said = {builder: one.running[0] for builder, one in reports.items() if one and one.running}
+    job_ids = [one.key.job_id for one in said.values()]
     leased = {
         (row.builder_id, row.job_id, row.attempt): row
         for row in _rows(cursor, _LEASED, {"job_ids": job_ids})
@@ -258,7 +258,8 @@ def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Build
     builders = []
     for row in rows:
         running = None
-        one = said[row.builder_id]
+        heard = reports[row.builder_id]
+        one = said.get(row.builder_id)
         job = leased.get((row.builder_id, one.key.job_id, one.key.attempt)) if one else None
         if one and job and row.missing_since is None:
             # A Pi's clock may be wrong: it can't have started before it had the job.
@@ -288,15 +289,10 @@ def _builders(cursor: Any, chosen: dict[str, Any], now: datetime) -> tuple[Build
                 refuses=row.refuses,
                 paused_at=row.paused_at,
                 paused_reason=row.paused_reason,
+                rootfs=heard.rootfs if heard else None,
             )
         )
     return tuple(builders)
-
-
-def _first_running(raw: object) -> Build | None:
-    """Return the first build in a report, if there is one."""
-    said = report.read(raw)
-    return said.running[0] if said and said.running else None
 
 
 def _run(cursor: Any, chosen: dict[str, Any], since: datetime, targets: list[str]) -> Run:

@@ -18,6 +18,9 @@ SHORT = 200
 HAPPENS = ("sync", "publish", "round")
 LONGEST_PUBLISH = timedelta(hours=2)
 """systemd ends a round that takes longer."""
+OLD_ROOTFS = timedelta(days=60)
+"""Twice the time after which a Pi makes its rootfs anew."""
+DIGEST_SHOWN = 12
 
 
 def facts(info: Info) -> dict[str, Any]:
@@ -88,6 +91,32 @@ def _doing(builder: Builder, now: datetime) -> str:
     return doing
 
 
+def rootfs_text(builder: Builder, now: datetime) -> str:
+    """Return how old its rootfs is and what tells it from others, in words for people."""
+    rootfs = builder.rootfs
+    if rootfs is None:
+        return "unknown"
+    age = f"{count(max(0, (now - rootfs.made_at).days), 'day')} old, " if rootfs.made_at else ""
+    return f"{age}{rootfs.digest[:DIGEST_SHOWN]}"
+
+
+def _rootfs_trouble(builder: Builder, now: datetime) -> str | None:
+    rootfs = builder.rootfs
+    if rootfs is None:
+        return None
+    if rootfs.failed:
+        return (
+            f"{builder.name} couldn't make its rootfs anew: see journalctl -u"
+            f" wheelyard-rootfs@{builder.target} on it"
+        )
+    if rootfs.made_at and now - rootfs.made_at > OLD_ROOTFS:
+        return (
+            f"The rootfs of {builder.name} is {(now - rootfs.made_at).days} days old, without the"
+            " updates since: free some of its disk, or give a newer rootfs_tarball"
+        )
+    return None
+
+
 def retry_text(waiting: Waiting) -> str:
     """Return when the next of these jobs is tried again, and why it wasn't built yet."""
     when = f"{waiting.retry_at.astimezone(UTC):%H:%M} UTC (try {waiting.tries})"
@@ -147,7 +176,7 @@ def _may_build(builder: Builder, info: Info) -> bool:
 def trouble(info: Info) -> dict[str, str]:
     """Return what is wrong with the farm itself, one line each, by what it is wrong with.
 
-    Keys are round, claims, sync, publish and collect.
+    Keys are round, claims, sync, publish, collect, and rootfs with the name of its Pi.
     """
     lines = {}
     notes = info.notes
@@ -166,6 +195,10 @@ def trouble(info: Info) -> dict[str, str]:
         good = notes.get(f"last_{success}")
         if error and error.value and (good is None or error.updated_at >= good.updated_at):
             lines[what] = f"The last {what} failed {_ago(info, error)}: {one_line(error.value)}"
+    for builder in info.builders:
+        line = _rootfs_trouble(builder, info.now)
+        if line:
+            lines[f"rootfs of {builder.name}"] = line
     return lines
 
 
@@ -238,7 +271,7 @@ def status(info: Info) -> list[str]:
         for name, c in sorted(info.targets.items())
     ]
     builders = [
-        (b.name, b.target, builder_text(b, info.now))
+        (b.name, b.target, rootfs_text(b, info.now), builder_text(b, info.now))
         for b in sorted(info.builders, key=lambda b: (b.target, b.name))
     ]
     happened = [(f"last {w}", _ago(info, info.notes.get(f"last_{w}"))) for w in HAPPENS]
@@ -258,7 +291,7 @@ def status(info: Info) -> list[str]:
         *waiting_lines(info),
         "",
         *(
-            table([("builder", "target", "state"), *builders])
+            table([("builder", "target", "rootfs", "state"), *builders])
             if builders
             else ["No builders: ansible-playbook site.yml adds those of the inventory"]
         ),

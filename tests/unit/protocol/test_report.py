@@ -10,11 +10,14 @@ import pytest
 
 from protocol import VERSION, MessageError, report
 from protocol.key import Key
-from protocol.report import Report, Running
+from protocol.report import Report, Rootfs, Running
 
 QUEUED, RUNNING, DONE = (Key("bookworm", number, 1) for number in (1, 2, 3))
 STARTED = datetime(2026, 11, 21, tzinfo=UTC)
-SENT = Report((QUEUED,), (Running(RUNNING, STARTED),), (DONE,), "no room", 17, "active", "0.1.0")
+ROOTFS = Rootfs("0a" * 32, STARTED, failed=True)
+SENT = Report(
+    *((QUEUED,), (Running(RUNNING, STARTED),), (DONE,), "no room", 17, "active", "0.1.0", ROOTFS)
+)
 OF_VERSION_1 = """{"queued": ["bookworm-1-1"], "running": [{"key": "bookworm-2-1",
 "project": "demo", "version": "1.0", "started_at": "2025-11-28T00:33:20.250000+00:00"}],
 "done": ["bookworm-3-1"], "free_bytes": 77827756032, "refuses": null, "service": "active",
@@ -44,6 +47,8 @@ def test_a_report_says_what_the_spool_holds() -> None:
         ({"refuses": {"deep": "reason"}}, "refuses is missing"),
         ({"free_bytes": float("nan")}, "free_bytes is not a valid number"),
         ({"free_bytes": 10**400}, "free_bytes is not a valid number"),
+        ({"rootfs": "new"}, "the rootfs is not an object"),
+        ({"rootfs": {"digest": "\x1b[2J"}}, "digest is not a valid SHA-256"),
         ({"protocol": None}, "protocol is not a valid number"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,20 @@ from tests.support.builder import config, job
 QUEUED, RUNNING, DONE = "bookworm-1-1", "bookworm-2-1", "bookworm-3-1"
 ALL = (QUEUED, RUNNING, DONE)
 SPOOL = Snapshot((hold(job(QUEUED), 0.0),), (hold(job(RUNNING), 0.0),), (DONE,))
+
+
+def test_a_report_says_what_the_rootfs_is_made_of_and_whether_its_refresh_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"wheelyard-rootfs@bookworm.service": "failed"}
+    monkeypatch.setattr(reconcile, "_state", states.__getitem__)
+    settings = config(tmp_path)
+    assert reconcile.rootfs(settings) is None
+    settings.rootfs_marker.parent.mkdir()
+    made = {"made_of": {}, "digest": "0a" * 32, "made_at": "2026-11-21T08:00:00+00:00"}
+    settings.rootfs_marker.write_text(json.dumps(made))
+    expected = reports.Rootfs("0a" * 32, datetime(2026, 11, 21, 8, tzinfo=UTC), failed=True)
+    assert reconcile.report(settings, Snapshot((), (), ()), "active").rootfs == expected
 
 
 def test_what_is_leased_stays() -> None:

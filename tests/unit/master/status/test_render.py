@@ -19,6 +19,7 @@ from master.status.model import (
     TargetResult,
     Waiting,
 )
+from protocol.report import Rootfs
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
@@ -39,6 +40,7 @@ def builder(name: str, state: State = "idle", target: str = "bookworm") -> Build
         refuses="its disk is full" if state == "refuses" else None,
         paused_at=ago(hours=1) if state == "paused" else None,
         paused_reason="a new fan" if state == "paused" else None,
+        rootfs=None if state == "new" else Rootfs("3f2a9c1b" * 8, ago(days=12)),
     )
 
 
@@ -73,7 +75,30 @@ def run(unpublished: int = 0, failures: tuple[Failure, ...] = (), **left: Remain
     )
 
 
+def test_a_rootfs_whose_refresh_failed_or_is_twice_overdue_is_named() -> None:
+    made = Rootfs("3f2a9c1b" * 8, ago(days=12))
+    old = replace(made, made_at=ago(days=61))
+    info = farm(
+        replace(builder("pi1"), rootfs=replace(made, failed=True)),
+        replace(builder("pi2"), rootfs=old),
+        builder("pi3"),
+        builder("pi4", "new"),
+    )
+    assert render.trouble(info) == {
+        "rootfs of pi1": "pi1 couldn't make its rootfs anew: see journalctl -u"
+        " wheelyard-rootfs@bookworm on it",
+        "rootfs of pi2": "The rootfs of pi2 is 61 days old, without the updates since: free some"
+        " of its disk, or give a newer rootfs_tarball",
+    }
+
+
+def test_a_rootfs_by_a_clock_that_is_ahead_is_new() -> None:
+    ahead = replace(builder("pi1"), rootfs=Rootfs("3f2a9c1b" * 8, ago(days=-2)))
+    assert render.rootfs_text(ahead, NOW) == "0 days old, 3f2a9c1b3f2a"
+
+
 def test_status_shows_queue_builders_and_when_things_happened() -> None:
+    made = "12 days old, 3f2a9c1b3f2a"
     info = farm(
         replace(builder("pi1", "building"), queued=2),
         builder("pi2"),
@@ -88,11 +113,11 @@ def test_status_shows_queue_builders_and_when_things_happened() -> None:
         "target    pending  leased  built  failed  skipped",
         "bookworm       12       3    140       5        0",
         "",
-        "builder  target    state",
-        "pi1      bookworm  building spidev 3.6 for 1 min 20 s; 2 more jobs in its spool",
-        "pi2      bookworm  idle",
-        "pi3      bookworm  has not answered for 20 min (since 2026-11-21 07:40 UTC)",
-        "pi4      bookworm  takes no jobs: its disk is full",
+        "builder  target    rootfs                     state",
+        f"pi1      bookworm  {made}  building spidev 3.6 for 1 min 20 s; 2 more jobs in its spool",
+        f"pi2      bookworm  {made}  idle",
+        f"pi3      bookworm  {made}  has not answered for 20 min (since 2026-11-21 07:40 UTC)",
+        f"pi4      bookworm  {made}  takes no jobs: its disk is full",
         "",
         "last sync     5 min ago",
         "last publish  never",
