@@ -91,7 +91,7 @@ unit-other: venv
 
 .PHONY: integration
 integration: venv
-	@tools/debian-packages postgresql nginx libnginx-mod-http-js rsync
+	@tools/debian-packages postgresql nginx libnginx-mod-http-js rsync tinyproxy-bin
 	pytest tests/integration
 
 SEED ?= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import os
@@ -104,9 +105,24 @@ def sdist(
         ) from error
     except (OSError, http.client.HTTPException) as error:
         target.unlink(missing_ok=True)
-        cause = getattr(error, "reason", None) or error
-        raise FetchError(f"{source.url}: {cause}", NETWORK) from error
+        raise FetchError(f"{source.url}: {_cause(error)}", NETWORK) from error
     return target
+
+
+def _cause(error: Exception) -> str:
+    """Return in words why there was no answer, with the cure where it is the way there."""
+    cause = getattr(error, "reason", None) or error
+    if getattr(cause, "errno", None) == errno.ENETUNREACH:
+        return (
+            f"{cause}: if this Pi has no IPv4, give it a NAT64 with a resolver that leads to it "
+            "(DNS64), or set farm_proxy: true and run site.yml"
+        )
+    if str(cause).startswith("Tunnel connection failed: 403"):
+        return (
+            f"{cause}: the master's proxy doesn't let it through; add the host to "
+            "farm_proxy_hosts and run site.yml"
+        )
+    return str(cause)
 
 
 @contextmanager

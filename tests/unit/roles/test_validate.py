@@ -224,3 +224,9 @@ def test_a_former_setting_of_a_group_is_named(farm: Inventory) -> None:
 def test_a_setting_that_nobody_needs_any_more_is_named(farm: Inventory) -> None:
     farm.settings["builder_preinstalled"] = ["libc6"]
     refused(farm, "builder_preinstalled: no setting has", "nothing for builder_preinstalled")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "https://crates.example", "crates.example:443"])
+def test_a_host_of_the_proxy_that_is_not_a_name_is_refused(farm: Inventory, host: str) -> None:
+    farm.settings["farm_proxy_hosts"] = ["crates.example", host]
+    refused(farm, f"farm_proxy_hosts has {host}: it is a list of names of hosts")

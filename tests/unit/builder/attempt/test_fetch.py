@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import signal
+import socket
 import ssl
 import threading
 import time
@@ -205,3 +206,15 @@ def test_a_full_disk_is_not_the_network(
         get(tls, tmp_path, f"{upstream}/whole")
     assert not isinstance(caught.value, fetch.FetchError)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pi_with_no_way_to_the_world_says_what_gives_it_one(
+    tls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    with pytest.raises(fetch.FetchError, match=r"NAT64 .*DNS64.*farm_proxy: true") as caught:
+        get(tls, tmp_path, "https://files.example/whole")
+    assert caught.value.code == "network"
