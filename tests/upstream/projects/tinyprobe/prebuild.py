@@ -1,5 +1,6 @@
 """A stranger's build that looks around: prints a line `PROBE what: reached` for all that it gets at."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 
 probe = json.loads(pathlib.Path("probe.json").read_text())
 
@@ -15,17 +17,31 @@ def say(what, reached, detail=""):
     print(f"PROBE {what}: {'reached' if reached else 'closed'} {detail}", flush=True)
 
 
+def connect(host, port, timeout, proxy):
+    """Connect, by the proxy if there is one; raises OSError."""
+    if not proxy:
+        socket.create_connection((host, port), timeout).close()
+        return
+    by = urllib.parse.urlsplit(proxy)
+    connection = http.client.HTTPConnection(by.hostname, by.port, timeout=timeout)
+    connection.set_tunnel(host, port)
+    connection.connect()
+    connection.close()
+
+
+proxy = os.environ.get("HTTPS_PROXY")
 for host, port in probe["closed"]:
-    try:
-        socket.create_connection((host, port), timeout=3).close()
-        say(f"tcp {host} {port}", True)
-    except OSError as error:
-        say(f"tcp {host} {port}", False, error)
+    for what, by in [("tcp", None)] + [("proxied", proxy)] * bool(proxy):
+        try:
+            connect(host, port, 3, by)
+            say(f"{what} {host} {port}", True)
+        except OSError as error:
+            say(f"{what} {host} {port}", False, error)
 for host, port in probe["open"]:
     # This one stands in the world, and may be slow.
     for _ in range(3):
         try:
-            socket.create_connection((host, port), timeout=10).close()
+            connect(host, port, 10, proxy)
             say(f"open {host} {port}", True)
             break
         except OSError as error:
