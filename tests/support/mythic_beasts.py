@@ -3,16 +3,23 @@
 It answers with the documented codes: https://www.mythic-beasts.com/support/api/auth, …/raspberry-pi
 and …/vps. ssh of all that it rents out is one port of this machine, where no more than a handshake
 is done.
+
+python -m tests.support.mythic_beasts FOLDER ADDRESS SWITCH    with one Pi, which a command switches
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
+import os
 import re
+import shlex
+import signal
 import socket
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,6 +72,10 @@ class Cloud:
     orders: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     url: str = ""
+    address: str = "2001:0db8:0000:0000:0000:0000:0001:{:04x}"
+    """Of a Pi, by its number."""
+    switch: Callable[[bool], object] = bool
+    """Called when a Pi's power goes on or off."""
     ssh_port: int = 0
     host_key: paramiko.PKey = field(default_factory=paramiko.ECDSAKey.generate)
 
@@ -80,6 +91,13 @@ class Cloud:
             "relay": "127.0.0.1",
         }
 
+    def source(self, folder: Path) -> dict[str, str]:
+        """Return a source of an inventory that is in a folder, and write its API key there."""
+        (folder / "secrets").mkdir(exist_ok=True)
+        options = self.options(folder / "secrets")
+        del options["key_file"]
+        return {"plugin": "mythic_beasts", "prefix": "farm", **options}
+
     def pi(self, name: str, model: int = 4, memory: int = 4096, **facts: Any) -> dict[str, Any]:
         """Have a Pi that has been there for long."""
         number = len(self.pis) + 1
@@ -90,7 +108,7 @@ class Cloud:
             "cpu_speed": 1500,
             "nic_speed": 1000,
             "disk_size": "10.00",
-            "ip": f"2001:0db8:0000:0000:0000:0000:0001:{number:04x}",
+            "ip": self.address.format(number),
             "ip_routed": f"2001:db8:{number}::/56",
             "ssh_port": str(self.ssh_port),
             "initialised_keys": True,
@@ -180,6 +198,7 @@ class Cloud:
         self.orders.append({"name": name, **asked})
         booting = {"polls": self.steps, "boots": self.steps, "fails": self.fails}
         self.pi(name, fit[0]["model"], fit[0]["memory"], **booting)
+        self.switch(True)
         return 202, {}, {"Location": f"{self.url}/queue/pi/{name}"}
 
     def _poll(self, kind: str, name: str, _asked: Any) -> Answer:
@@ -209,6 +228,7 @@ class Cloud:
         if refused := self._of(name):
             return refused
         del self.pis[name]
+        self.switch(False)
         return 204, {}, {}
 
     def _power(self, name: str, asked: dict[str, Any]) -> Answer:
@@ -217,6 +237,7 @@ class Cloud:
         if type(asked.get("power")) is not bool:
             return error(400, "power must be a boolean")
         self.pis[name] |= {"power": asked["power"], "boots": self.steps if asked["power"] else 0}
+        self.switch(asked["power"])
         return 200, {}, {}
 
     def _reboot(self, name: str, _asked: Any) -> Answer:
@@ -332,3 +353,28 @@ def _shaking(listener: socket.socket, cloud: Cloud) -> Iterator[None]:
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+def main() -> None:
+    """Rent out one Pi, until the process is ended."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.mythic_beasts")
+    parser.add_argument("folder", type=Path, help="gets an inventory's source and this process' id")
+    parser.add_argument("address", help="of the Pi")
+    parser.add_argument("switch", help="command that switches it, with {} for on or off")
+    arguments = parser.parse_args()
+
+    def switch(on: bool) -> None:
+        switching = subprocess.Popen(shlex.split(arguments.switch.format("on" if on else "off")))
+        # It boots while the API is asked about it. Once it is given back, it is gone.
+        if not on:
+            switching.wait()
+
+    with serve(Cloud(steps=1, address=arguments.address, switch=switch)) as cloud:
+        source = {**cloud.source(arguments.folder), "via": "ipv6"}
+        (arguments.folder / "mythic_beasts.yml").write_text(json.dumps(source))
+        (arguments.folder / "pid").write_text(str(os.getpid()))
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

@@ -24,12 +24,7 @@ class Rented(Inventory):
         self.home = folder.parent / "home"
         self.home.mkdir()
         self.cloud = cloud
-        cloud.options(folder / "secrets")
-        self.source: dict[str, Any] = {
-            "plugin": "mythic_beasts",
-            "prefix": "farm",
-            **{k: v for k, v in cloud.options(folder / "secrets").items() if k != "key_file"},
-        }
+        self.source: dict[str, Any] = {**cloud.source(folder)}
         self.settings["farm_ssh_key"] = "ssh-ed25519 AAAA"
 
     def play(self, playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
