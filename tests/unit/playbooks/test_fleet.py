@@ -20,7 +20,7 @@ DRAIN = """
   gather_facts: false
   tasks:
     - ansible.builtin.copy:
-        content: "{{ ansible_play_hosts_all | to_json }}"
+        content: "{{ {'hosts': ansible_play_hosts_all, 'reason': reason} | to_json }}"
         dest: "{{ inventory_dir }}/../drained"
       delegate_to: localhost
       run_once: true
@@ -59,7 +59,11 @@ def farm(tmp_path: Path, cloud: Cloud) -> Rented:
 
 def drained(farm: Rented) -> list[str]:
     path = farm.folder.parent / "drained"
-    hosts: list[str] = json.loads(path.read_text()) if path.exists() else []
+    if not path.exists():
+        return []
+    drained = json.loads(path.read_text())
+    assert drained["reason"] == "playbooks/fleet.yml gives it back"
+    hosts: list[str] = drained["hosts"]
     return hosts
 
 
