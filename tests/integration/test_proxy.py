@@ -82,9 +82,9 @@ def status(proxy: int, line: str) -> int:
     """Return what the proxy answers to a request."""
     with socket.create_connection(("127.0.0.1", proxy), timeout=10) as connection:
         connection.sendall(f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        answer = http.client.HTTPResponse(connection, method="CONNECT")
-        answer.begin()
-        return answer.status
+        with http.client.HTTPResponse(connection, method="CONNECT") as answer:
+            answer.begin()
+            return answer.status
 
 
 def get(ca: Path, folder: Path, url: str) -> bytes:
