@@ -64,7 +64,10 @@ lines:
 
 from dataclasses import asdict
 
-from ansible.module_utils.control_module import ControlModule
+from ansible.module_utils.control_module import CONTROL_CODE, ControlModule
+
+with CONTROL_CODE:
+    from control import fleet
 
 
 def main() -> None:
@@ -76,8 +79,6 @@ def main() -> None:
         }
     )
     with module.account() as provider:
-        from control import fleet  # noqa: PLC0415 -- as in account
-
         plan = fleet.plan(provider, *(module.params[name] for name in ("prefix", "wanted", "max")))
     module.exit_json(changed=False, **asdict(plan))
 

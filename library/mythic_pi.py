@@ -76,7 +76,10 @@ pi:
 from dataclasses import asdict
 from pathlib import Path
 
-from ansible.module_utils.control_module import SSH, ControlModule
+from ansible.module_utils.control_module import CONTROL_CODE, SSH, ControlModule
+
+with CONTROL_CODE:
+    from control import pis
 
 STATES = ["present", "absent", "powered_on", "powered_off", "rebooted"]
 OPTIONS = {
@@ -95,8 +98,6 @@ def main() -> None:
     module = ControlModule({**OPTIONS, **SSH}, required_if=needed)
     asked = {name: module.params[name] for name in ("name", "state", "ssh_key", "timeout_s")}
     with module.account() as provider:
-        from control import pis  # noqa: PLC0415 -- as in account
-
         kind = pis.Kind(*(module.params[name] for name in ("model", "memory", "disk", "image")))
         known_hosts, check = Path(module.params["known_hosts"]), module.check_mode
         wanted = pis.Wanted(kind=kind, known_hosts=known_hosts, check_mode=check, **asked)

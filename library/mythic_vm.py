@@ -71,7 +71,10 @@ price:
 
 from pathlib import Path
 
-from ansible.module_utils.control_module import SSH, ControlModule
+from ansible.module_utils.control_module import CONTROL_CODE, SSH, ControlModule
+
+with CONTROL_CODE:
+    from control import vms
 
 KIND = ("product", "disk_size", "image", "zone")
 OPTIONS = {name: {"type": "str", "required": True} for name in ("name", "ssh_key", *KIND)}
@@ -82,8 +85,6 @@ def main() -> None:
     module = ControlModule({**OPTIONS, **SSH})
     asked = {name: module.params[name] for name in ("name", "ssh_key", "timeout_s")}
     with module.account() as provider:
-        from control import vms  # noqa: PLC0415 -- as in account
-
         kind = vms.Kind(*(module.params[name] for name in KIND))
         known_hosts, check = Path(module.params["known_hosts"]), module.check_mode
         wanted = vms.Wanted(kind=kind, known_hosts=known_hosts, check_mode=check, **asked)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.own_code import OwnCode
 
-if TYPE_CHECKING:
-    from control.provider import Provider
+CONTROL_CODE = OwnCode()
+
+with CONTROL_CODE:
+    from control.provider import Provider, ProviderError, Settings
 
 PROVIDER = {
     "key_file": {"type": "path", "required": True},
@@ -32,12 +35,15 @@ class ControlModule(AnsibleModule):  # type: ignore[misc] # ansible is untyped
         super().__init__(
             argument_spec={**options, "provider": provider}, supports_check_mode=True, **rules
         )
+        if CONTROL_CODE.missing is not None:
+            self.fail_json(
+                msg=f"this is not the Python of the checkout ({CONTROL_CODE.missing}): run make"
+                " venv, and rent by playbooks/fleet.yml or database_vm.yml"
+            )
 
     @contextmanager
     def account(self) -> Iterator[Provider]:
         """Yield the account at the provider; a ProviderError ends the module."""
-        from control.provider import Provider, ProviderError, Settings  # noqa: PLC0415 -- late
-
         try:
             with Provider(Settings(**self.params["provider"])) as provider:
                 yield provider

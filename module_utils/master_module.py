@@ -8,28 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.own_code import OwnCode
 
 if TYPE_CHECKING:
     from master.config import Config
     from master.database.connection import Connection, Role
 
 
-class _MasterCode:
-    """Where a module imports the master's code: what is missing is told when the module runs."""
-
-    missing: ImportError | None = None
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: object, _traceback: object) -> bool:
-        if not isinstance(error, ImportError):
-            return False
-        self.missing = error
-        return True
-
-
-MASTER_CODE = _MasterCode()
+MASTER_CODE = OwnCode()
 
 with MASTER_CODE:
     from master import config as master_config

@@ -11,7 +11,7 @@ from ansible.module_utils.basic import AnsibleModule
 COMMANDS = {"reloaded": "reload", "restarted": "restart"}
 # A reload isn't a start, but a change of state.
 _SINCE = {"reloaded": "StateChangeTimestamp", "restarted": "ActiveEnterTimestamp"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 -- runs on a host's Python, 3.9 too
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def newer_file(module: AnsibleModule, name: str, state: str, files: list[str]) -> str | None:
