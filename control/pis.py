@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from control import host_key
@@ -14,6 +13,7 @@ from control.provider import (
     CodeError,
     Provider,
     ProviderError,
+    Rental,
     provisioned,
     until,
 )
@@ -43,18 +43,12 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Wanted(Rental):
     """What is to become of a Pi."""
 
-    name: str
     state: str
     """present, absent, powered_on, powered_off or rebooted."""
     kind: Kind
-    ssh_key: str
-    known_hosts: Path
-    timeout_s: float
-    """For each step that is waited for."""
-    check_mode: bool
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ def rent(provider: Provider, wanted: Wanted) -> None:
     images = provider.json("GET", f"/pi/images/{kind.model}", f"the images of a Pi {kind.model}")
     if kind.image not in images:
         raise ProviderError(
-            f"the Pi {name}: there is no image {kind.image} for a Pi {kind.model}. "
+            f"the Pi {name}: the provider has no image {kind.image} for a Pi {kind.model}. "
             f"Choose one of {', '.join(sorted(images))}"
         )
     body = {

@@ -11,6 +11,7 @@ import base64
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
@@ -43,6 +44,18 @@ class Settings:
     auth_url: str
     relay: str
     """Name of a Pi's relay, with the Pi's for {name}."""
+
+
+@dataclass(frozen=True)
+class Rental:
+    """A host that is rented, and how its ssh is met."""
+
+    name: str
+    ssh_key: str
+    known_hosts: Path
+    timeout_s: float
+    """For each step that is waited for."""
+    check_mode: bool
 
 
 class Provider:
@@ -212,8 +225,7 @@ AGAIN = "It may yet come: run it again, which waits for it"
 
 def _key(path: str) -> tuple[str, str]:
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 -- as it was given
-            name, _, secret = file.read().strip().partition(":")
+        name, _, secret = Path(path).read_text(encoding="utf-8").strip().partition(":")
     except OSError as error:
         raise ProviderError(
             f"the API key {path} can't be read: {error.strerror}. Make a key at the provider "

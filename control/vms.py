@@ -6,11 +6,10 @@ import ipaddress
 import json
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from control import host_key
-from control.provider import AGAIN, CodeError, Provider, ProviderError, provisioned, until
+from control.provider import AGAIN, CodeError, Provider, ProviderError, Rental, provisioned, until
 
 NAME = re.compile(r"[a-z0-9]{1,20}")
 
@@ -27,16 +26,10 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Wanted(Rental):
     """A virtual machine that is to be there."""
 
-    name: str
     kind: Kind
-    ssh_key: str
-    known_hosts: Path
-    timeout_s: float
-    """For each step that is waited for."""
-    check_mode: bool
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ KIND = Kind("VPSX16", 10240, "cloudinit-debian-bookworm.raw.gz", "uk")
 @pytest.fixture
 def present(account: Provider, tmp_path: Path) -> Present:
     """Have it there, with other facts of what is wanted than the usual ones."""
-    usual = Wanted("farmdb", KIND, "ssh-ed25519 AAAA", tmp_path / "known_hosts", 5, False)
+    usual = Wanted("farmdb", "ssh-ed25519 AAAA", tmp_path / "known_hosts", 5, False, KIND)
 
     def run(**facts: Any) -> Outcome:
         return vms.present(account, replace(usual, **facts))
