@@ -40,10 +40,11 @@ OFFERED = [
 ]
 IMAGES = {"rpi-bookworm-arm64": "64 bit", "rpi-bookworm-armhf": "32 bit"}
 DISK_SIZES = {"ssd": [10240, 20480], "hdd": [102400]}
+PRODUCTS = {"VPSX4": 1200, "VPSX16": 3600}
 PRICING = {
     "disk": {"ssd": {"price": 30, "extent": 5}, "hdd": {"price": 20, "extent": 50}},
     "ipv4": 150,
-    "products": {"VPSX4": 1200, "VPSX16": 3600},
+    "products": PRODUCTS,
 }
 
 Answer = tuple[int, Any, dict[str, str]]
@@ -135,10 +136,10 @@ class Cloud:
         asked = json.loads(body) if body else {}
         for pattern, does in self._routes().items():
             if found := re.fullmatch(pattern, call):
-                return does(*found.groups(), asked)  # type: ignore[no-any-return]
+                return does(*found.groups(), asked)
         return error(404, "Not found")
 
-    def _routes(self) -> dict[str, Any]:
+    def _routes(self) -> dict[str, Callable[..., Answer]]:
         name = "([^/]+)"
         return {
             "GET /beta/pi/servers": self._list,
@@ -256,7 +257,7 @@ class Cloud:
         return None
 
     def _order_vm(self, name: str, asked: dict[str, Any]) -> Answer:
-        known = asked["product"] in PRICING["products"]  # type: ignore[operator]
+        known = asked["product"] in PRODUCTS
         if not known or asked["disk_size"] not in DISK_SIZES["ssd"]:
             return error(400, "Invalid parameters")
         if name in self.vms or name in self.taken:

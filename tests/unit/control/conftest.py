@@ -1,4 +1,4 @@
-"""The provider's stand-in, and a client that asks it without a pause."""
+"""A client that asks the provider's stand-in without a pause."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ import pytest
 from control import provider
 from control.provider import Provider, Settings
 from tests.support import mythic_beasts
-
-
-@pytest.fixture
-def cloud() -> Iterator[mythic_beasts.Cloud]:
-    with mythic_beasts.serve(mythic_beasts.Cloud()) as cloud:
-        yield cloud
 
 
 @pytest.fixture

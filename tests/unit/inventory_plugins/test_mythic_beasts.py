@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import mythic_beasts
 from tests.support.mythic_beasts import Cloud
 from tests.support.rented import Rented
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    with mythic_beasts.serve(Cloud()) as cloud:
-        yield cloud
 
 
 @pytest.fixture

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.control_module import CONTROL_CODE
 from ansible.module_utils.testing import patch_module_args
 
 from library import mythic_pi
-from tests.support import mythic_beasts
 from tests.support.mythic_beasts import KEY, SECRETS, Cloud
 
 NAME = "farm-stretch-1"
@@ -50,9 +49,8 @@ class Account:
 
 
 @pytest.fixture
-def account(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Account]:
-    with mythic_beasts.serve(Cloud()) as cloud:
-        yield Account(cloud, tmp_path, capsys)
+def account(cloud: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Account:
+    return Account(cloud, tmp_path, capsys)
 
 
 def test_check_mode_predicts_what_is_then_done_once(account: Account) -> None:
@@ -96,3 +94,12 @@ def test_a_wrong_key_is_in_no_answer(account: Account) -> None:
 def test_a_pi_is_not_rented_without_its_kind(account: Account) -> None:
     answer = account.run("model")
     assert "state is present but all of the following are missing: model" in answer["msg"]
+
+
+def test_a_python_without_the_code_is_named(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CONTROL_CODE, "missing", ImportError("No module named 'requests'"))
+    said = account.run()["msg"]
+    assert said.startswith("this is not the Python of the checkout (No module named 'requests')")
+    assert "run make venv" in said

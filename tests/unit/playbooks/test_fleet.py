@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import mythic_beasts
 from tests.support.ansible import ROOT
 from tests.support.mythic_beasts import Cloud
 from tests.support.rented import Rented
@@ -31,12 +29,6 @@ DRAIN = """
         that: "'farm-buster-9' not in ansible_play_hosts_all"
         fail_msg: it still builds numpy
 """
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    with mythic_beasts.serve(Cloud()) as cloud:
-        yield cloud
 
 
 @pytest.fixture
